@@ -1,0 +1,62 @@
+# Everything bootstraps itself: nothing but Python 3.11 (or newer) and make is needed.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+OUT    ?= out
+PRESET ?= quick
+
+.DEFAULT_GOAL := help
+.PHONY: help reproduce test lint types floors unit doctest docs bench lock format clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements/all.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/build.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/all.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+reproduce: $(STAMP)  ## run every experiment (PRESET=quick|full), build the site in OUT
+	$(BIN)/neuromanifold reproduce --preset $(PRESET) --out $(OUT)
+
+test: lint types floors unit doctest docs  ## everything that must hold before a change lands
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/basedpyright --level error
+
+floors: $(STAMP)
+	$(BIN)/lint-imports --no-cache
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+doctest: $(STAMP)
+	$(BIN)/sphinx-build -q -W --keep-going -b doctest docs docs/_build/doctest
+
+docs: $(STAMP)  ## the documentation, in docs/_build/html
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+bench: $(STAMP)  ## our loop and our recall against the best hand-written ones, ratios printed
+	$(BIN)/python -m benchmarks
+
+format: $(STAMP)  ## write every file in the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(STAMP)  ## pin requirements/*.txt with hashes from pyproject.toml
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --all-extras pyproject.toml --output-file requirements/all.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links requirements/build.in --output-file requirements/build.txt
+
+clean:  ## remove what make built
+	rm -rf $(VENV) docs/_build $(OUT)

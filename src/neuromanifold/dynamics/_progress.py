@@ -1,0 +1,95 @@
+"""Progress of long work: rate and time left, a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+ProgressReport = Callable[[str, int, int, float], None]
+"""A caller's own report, called after every block: label, steps done, steps in all, seconds so far."""
+
+
+def _duration(seconds: float) -> str:
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+class Reporter:
+    """Context of one run's progress; `update(done)` after every block.
+
+    Args:
+        target: None is silent, True chooses by the stream, a callable is told instead.
+        label: what runs.
+        total: steps in all.
+        done: steps already taken by an earlier run.
+        stream: where to write; standard error by default.
+        interval: seconds between plain lines.
+    """
+
+    def __init__(
+        self,
+        target: bool | ProgressReport | None,
+        label: str,
+        total: int,
+        done: int = 0,
+        stream: TextIO | None = None,
+        interval: float = 5.0,
+    ) -> None:
+        self._label, self._total, self._first = label, total, done
+        self._interval, self._started, self._spoken = interval, time.monotonic(), time.monotonic()
+        self._stream = stream if stream is not None else sys.stderr
+        self._call: ProgressReport | None = None
+        self._bar: Progress | None = None
+        self._plain = False
+        if callable(target):
+            self._call = target
+        elif target and self._stream.isatty():
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=Console(file=self._stream),
+                transient=True,
+            )
+            self._task = self._bar.add_task(label, total=total, completed=done, rate="")
+        elif target:
+            self._plain = True
+
+    def __enter__(self) -> Reporter:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, done: int) -> None:
+        """Say how many steps are done by now."""
+        now = time.monotonic()
+        seconds = now - self._started
+        if self._call is not None:
+            self._call(self._label, done, self._total, seconds)
+            return
+        rate = (done - self._first) / seconds if seconds > 0 else 0.0
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, rate=f"{rate:.3g} steps/s")
+        elif self._plain and now - self._spoken >= self._interval and rate > 0:
+            self._spoken = now
+            left = _duration((self._total - done) / rate)
+            line = f"{self._label}: {done} of {self._total} steps, {rate:.3g} steps/s, {left} left"
+            print(line, file=self._stream, flush=True)

@@ -1,0 +1,17 @@
+"""Experiments: theory beside simulation, each a pure function of parameters and seed to a record."""
+
+from neuromanifold.experiments import perception as perception
+from neuromanifold.experiments._experiment import PRESETS as PRESETS
+from neuromanifold.experiments._experiment import Card as Card
+from neuromanifold.experiments._experiment import Experiment as Experiment
+from neuromanifold.experiments._experiment import build as build
+from neuromanifold.experiments._experiment import experiment as experiment
+from neuromanifold.experiments._experiment import parameter as parameter
+from neuromanifold.experiments._experiment import registry as registry
+from neuromanifold.experiments._reproduce import Outcome as Outcome
+from neuromanifold.experiments._reproduce import command as command
+from neuromanifold.experiments._reproduce import reproduce as reproduce
+
+from neuromanifold.experiments import memory as memory  # isort: skip
+from neuromanifold.experiments import perception as perception  # isort: skip
+from neuromanifold.experiments import signals as signals  # isort: skip
