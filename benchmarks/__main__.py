@@ -1,0 +1,19 @@
+"""All benchmarks, each in a process of its own: `python -m benchmarks`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+COMMANDS = (
+    ("benchmarks.loop",),
+    ("benchmarks.recall",),
+    ("benchmarks.recall", "--large"),
+)
+
+if __name__ == "__main__":
+    for command in COMMANDS:
+        print(f"== {' '.join(command)}", flush=True)
+        status = subprocess.run([sys.executable, "-m", *command], check=False).returncode
+        if status:
+            raise SystemExit(status)

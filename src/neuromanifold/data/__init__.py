@@ -1,0 +1,17 @@
+"""Data: patterns drawn at random and real digits."""
+
+from neuromanifold.data._digits import DATA_VARIABLE as DATA_VARIABLE
+from neuromanifold.data._digits import Digits as Digits
+from neuromanifold.data._digits import load_fashion_mnist as load_fashion_mnist
+from neuromanifold.data._digits import load_mnist as load_mnist
+from neuromanifold.data._digits import load_mnist_subset as load_mnist_subset
+from neuromanifold.data._digits import load_usps as load_usps
+from neuromanifold.data._digits import pad as pad
+from neuromanifold.data._digits import resize as resize
+from neuromanifold.data._digits import split as split
+from neuromanifold.data._digits import standardise as standardise
+from neuromanifold.data._distortions import Distortion as Distortion
+from neuromanifold.data._idx import read_idx as read_idx
+from neuromanifold.data._patterns import flip_cue as flip_cue
+from neuromanifold.data._patterns import overlap_cue as overlap_cue
+from neuromanifold.data._patterns import random_patterns as random_patterns

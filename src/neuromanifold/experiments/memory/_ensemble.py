@@ -1,0 +1,107 @@
+"""Recall in many independent memories: every replica of a run draws patterns and cues of its own.
+
+Cues of one set of patterns share its noise; independent samples are the sets. A replica is one set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from neuromanifold.data import overlap_cue, random_patterns
+from neuromanifold.dynamics import Process
+from neuromanifold.networks.memory import Hopfield, synchronous
+
+# Replicas move together while their patterns take no more than this.
+_BYTES = 5e8
+
+
+class EnsembleState(NamedTuple):
+    """One set of patterns as a memory, the states recalled from it, and the pattern each should be at."""
+
+    memory: Hopfield
+    units: Float[Array, "n_starts n_cues n_units"]
+    target: Int[Array, " n_cues"]
+
+
+class Ensemble(eqx.Module):
+    """Synchronous recall in a memory that is drawn anew for each replica.
+
+    Args:
+        n_units: N.
+        n_patterns: P.
+        n_drawn: patterns drawn, at least P, of which the first P are stored; one value for ensembles of
+            several loads lets one compiled program draw for all of them.
+        n_cues: cues a set, each of another pattern, at every initial overlap; at most P.
+        kind: "auto" or "sequence".
+    """
+
+    n_units: int = eqx.field(static=True)
+    n_patterns: int = eqx.field(static=True)
+    n_drawn: int = eqx.field(static=True)
+    n_cues: int = eqx.field(static=True)
+    kind: str = eqx.field(static=True)
+
+    def process(self) -> Process:
+        """The process; it begins with initial overlaps, shape (n_starts,)."""
+        return Process(self.init, self.step)
+
+    def init(self, key: Key[Array, ""], overlaps: Float[Array, " n_starts"]) -> EnsembleState:
+        """Draw patterns, store them, draw cues."""
+        key_patterns, key_cues = jax.random.split(key)
+        patterns = random_patterns(key_patterns, self.n_drawn, self.n_units)
+        units = _cues(key_cues, patterns[: self.n_cues], overlaps)
+        memory = Hopfield(patterns[: self.n_patterns], self.kind, storage="float32")
+        return EnsembleState(memory, units, jnp.arange(self.n_cues))
+
+    def step(self, key: Any, t: Any, state: EnsembleState) -> tuple[EnsembleState, None]:
+        """One synchronous update of all cues."""
+        units, _ = synchronous(state.memory).step(key, t, state.units)
+        forward = 1 if self.kind == "sequence" else 0
+        target = (state.target + forward) % self.n_patterns
+        return EnsembleState(state.memory, units, target), None
+
+
+@jax.jit
+def _cues(key: Array, patterns: Array, overlaps: Array) -> Array:
+    """Cues of every overlap with every pattern; those of one pattern flip units in the same order."""
+    of_all = jax.vmap(jax.vmap(overlap_cue, (0, 0, None)), (None, None, 0))
+    return of_all(jax.random.split(key, len(patterns)), patterns, overlaps).astype(jnp.float32)
+
+
+def overlap(state: EnsembleState) -> Float[Array, "n_starts n_cues"]:
+    """Overlap of each state with the pattern it should be at."""
+    wanted = state.memory.select(state.target)
+    return jnp.mean(state.units * wanted[None], axis=-1)
+
+
+def run_ensemble(
+    run: Callable[..., Any],
+    key: Key[Array, ""],
+    ensemble: Ensemble,
+    overlaps: tuple[float, ...],
+    n_steps: int,
+    n_sets: int,
+    label: str,
+    every: int = 1,
+) -> np.ndarray:
+    """Overlaps of shape (n_sets, n_steps / every + 1, n_starts, n_cues)."""
+    needed = 4.0 * n_sets * ensemble.n_patterns * ensemble.n_units
+    made = run(
+        ensemble.process(),
+        key,
+        jnp.asarray(overlaps, jnp.float32),
+        n_steps,
+        observe=overlap,
+        every=every,
+        replicas=n_sets,
+        memory_budget=None if needed <= _BYTES else max(_BYTES, 8.0 * needed / n_sets),
+        label=label,
+    )
+    return np.asarray(made.values, np.float64)

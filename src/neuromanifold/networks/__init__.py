@@ -1,0 +1,1 @@
+"""Networks: final equinox modules on one example, and the processes that move their states."""

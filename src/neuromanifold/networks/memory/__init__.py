@@ -1,0 +1,12 @@
+"""Associative memory: networks of two-valued units whose states move to what was stored."""
+
+from neuromanifold.networks.memory._asynchronous import asynchronous as asynchronous
+from neuromanifold.networks.memory._dense import DenseHopfield as DenseHopfield
+from neuromanifold.networks.memory._hopfield import Hopfield as Hopfield
+from neuromanifold.networks.memory._network import RecallInfo as RecallInfo
+from neuromanifold.networks.memory._network import RecallNetwork as RecallNetwork
+from neuromanifold.networks.memory._synchronous import synchronous as synchronous
+from neuromanifold.networks.memory._threshold import ThresholdNetwork as ThresholdNetwork
+from neuromanifold.networks.memory._threshold import from_signs as from_signs
+from neuromanifold.networks.memory._threshold import learn as learn
+from neuromanifold.networks.memory._threshold import to_signs as to_signs

@@ -1,0 +1,12 @@
+"""Random networks: signals through layers of random weights."""
+
+from neuromanifold.networks.random._deep import RandomDeepNetwork as RandomDeepNetwork
+from neuromanifold.networks.random._deep import SignalState as SignalState
+from neuromanifold.networks.random._deep import Weights as Weights
+from neuromanifold.networks.random._deep import activities as activities
+from neuromanifold.networks.random._deep import correlations as correlations
+from neuromanifold.networks.random._deep import distances as distances
+from neuromanifold.networks.random._deep import distances_from_first as distances_from_first
+from neuromanifold.networks.random._deep import overlaps as overlaps
+from neuromanifold.networks.random._deep import random_deep_network as random_deep_network
+from neuromanifold.networks.random._deep import sphere_inputs as sphere_inputs

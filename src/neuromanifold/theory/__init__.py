@@ -1,0 +1,1 @@
+"""Theory: what networks do, predicted without looking at a network."""

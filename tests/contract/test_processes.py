@@ -1,0 +1,171 @@
+"""One table of everything that moves; every row keeps the same contract.
+
+A new process is added as a row and gets all tests: its step is the same compiled and not, replicas are a
+loop over keys, a second run compiles nothing, a resumed run is the uninterrupted one bit for bit, and what it
+declares to descend does.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from neuromanifold.data import random_patterns
+from neuromanifold.dynamics import Process, block_gibbs, gibbs, glauber, little, metropolis, run
+from neuromanifold.learning import backpropagation, learner
+from neuromanifold.networks.convolutional import ModernLeNet
+from neuromanifold.networks.memory import DenseHopfield, Hopfield, asynchronous, from_signs, synchronous
+from neuromanifold.networks.random import random_deep_network
+from neuromanifold.theory.meanfield import activation, correlation_process, length_process
+from neuromanifold.theory.memory import SignalToNoise
+
+N = 12
+PATTERNS = np.asarray(random_patterns(jax.random.key(7), 3, N))
+CUE = np.where(np.arange(N) < 3, -PATTERNS[0], PATTERNS[0]).astype(np.float32)
+COUPLINGS = jnp.asarray((PATTERNS.T @ PATTERNS - 3 * np.eye(N)) / N, jnp.float32)
+
+
+def field(i, x):
+    return COUPLINGS[i] @ x
+
+
+def fields(x):
+    return COUPLINGS @ x
+
+
+def log_weight(x):
+    return 0.5 * x @ COUPLINGS @ x
+
+
+def conditional(key, t, i, x):
+    return jnp.where(jax.random.bernoulli(key, jax.nn.sigmoid(2 * field(i, x))), 1, -1)
+
+
+def resample(key, t, x):
+    return jnp.where(jnp.arange(N) < 4, jnp.where(jax.random.bernoulli(key, 0.5, (N,)), 1.0, -1.0), x)
+
+
+def flip(key, x):
+    return x.at[jax.random.randint(key, (), 0, N)].multiply(-1), 0.0, 0.0
+
+
+def square(x, batch, key):
+    return jnp.sum((x - jax.random.normal(key, x.shape)) ** 2)
+
+
+def brightness(network, batch, key):
+    return jnp.sum(network(jax.random.normal(key, (32, 32))) ** 2)
+
+
+PAIR = np.linspace(-1, 1, 16, dtype=np.float32).reshape(2, 8)
+LENET = ModernLeNet(key=jax.random.key(0), n_maps=(2, 3), n_hidden=(8, 6))
+SIGNS = DenseHopfield(COUPLINGS, tie="keep")
+TABLE = {
+    "gibbs": (gibbs(conditional, N, updates=3), CUE),
+    "block gibbs": (block_gibbs([resample]), CUE),
+    "glauber": (glauber(field, N, 1.5, order="permuted"), CUE),
+    "little": (little(fields, 1.5), CUE),
+    "metropolis": (metropolis(log_weight, flip), CUE),
+    "recall, synchronous": (synchronous(Hopfield(PATTERNS)), CUE),
+    "recall, int8": (synchronous(Hopfield(PATTERNS, storage="int8")), CUE),
+    "recall, sequence": (synchronous(Hopfield(PATTERNS, "sequence")), CUE),
+    "recall, asynchronous": (asynchronous(Hopfield(PATTERNS)), CUE),
+    "recall, dense, one unit a step": (asynchronous(SIGNS, "uniform", 1), CUE),
+    "recall, 0/1 units": (asynchronous(from_signs(SIGNS)), (CUE + 1) / 2),
+    "random deep network": (random_deep_network(jnp.tanh, 8, sigma_w=1.5, sigma_b=0.3), PAIR),
+    "random recurrent network": (
+        random_deep_network(jnp.tanh, 8, sigma_w=1.5, sigma_b=0.3, mode="reused", weights="orthogonal"),
+        PAIR,
+    ),
+    "length map": (length_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3), 1.0),
+    "correlation map": (correlation_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3), (1.0, 0.8, 0.5)),
+    "macroscopic recall": (SignalToNoise(0.08).process(), 0.4),
+    "learner, momentum": (learner(backpropagation(square), optax.sgd(0.05, 0.9)), jnp.ones(3)),
+    "learner, convolutional": (learner(backpropagation(brightness), optax.adam(1e-3)), LENET),
+}
+NAMES = sorted(TABLE)
+LENGTH = 6
+
+
+def arrays(tree):
+    """The numbers of a pytree, in an order that does not depend on how it was made."""
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_array))]
+
+
+def state_of(state):
+    return jax.tree.leaves(eqx.filter(state, eqx.is_inexact_array))[:3]
+
+
+def close(one, other, rtol=2e-5):
+    for a, b in zip(arrays(one), arrays(other), strict=True):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_is_the_same_compiled_and_not(name, key):
+    process, x0 = TABLE[name]
+    state = process.init(key, x0)
+    plain, _ = process.step(key, jnp.int32(0), state)
+    moving, rest = eqx.partition(state, eqx.is_array)
+    compiled = jax.jit(
+        lambda s: eqx.filter(process.step(key, jnp.int32(0), eqx.combine(s, rest))[0], eqx.is_array)
+    )(moving)
+    close(plain, compiled)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_replicas_are_a_loop_over_keys(name, key):
+    process, x0 = TABLE[name]
+    together = run(process, key, x0, 2, replicas=2).state
+    for number, one in enumerate(jax.random.split(key, 2)):
+        alone = run(process, one, x0, 2).state
+        close(jax.tree.map(lambda x, n=number: x[n], eqx.filter(together, eqx.is_array)), alone, rtol=2e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_second_run_compiles_nothing(name, key):
+    process, x0 = TABLE[name]
+    counted = []
+
+    class Counting(eqx.Module):
+        step_of: object
+
+        def step(self, key, t, state):
+            counted.append(name)
+            return self.step_of(key, t, state)
+
+    watched = Process(process.init, Counting(process.step).step)
+    run(watched, key, x0, LENGTH, observe=state_of, every=2)
+    before = len(counted)
+    run(watched, jax.random.key(1), x0, LENGTH, observe=state_of, every=2)
+    assert before > 0
+    assert len(counted) == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_resumed_is_uninterrupted_bit_for_bit(name, key, tmp_path):
+    process, x0 = TABLE[name]
+    whole = run(process, key, x0, LENGTH, observe=state_of, every=2)
+    path = tmp_path / "run.safetensors"
+    run(process, key, x0, 3, observe=state_of, every=2, checkpoint=path)
+    rest = run(process, key, x0, LENGTH, observe=state_of, every=2, checkpoint=path, resume=True)
+    for one, other in ((whole.state, rest.state), (whole.values, rest.values)):
+        for a, b in zip(arrays(one), arrays(other), strict=True):
+            assert a.shape == b.shape
+            assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if TABLE[name][0].descends is not None])
+def test_what_must_not_rise_does_not(name, key):
+    process, x0 = TABLE[name]
+    path = run(process, key, x0, 40, observe=process.descends).values
+    assert (np.diff(path) <= 1e-5).all()
+    assert path[-1] < path[0]
+
+
+def test_some_process_declares_to_descend():
+    assert sum(process.descends is not None for process, _ in TABLE.values()) >= 3

@@ -1,0 +1,137 @@
+"""Experiments on associative memory at small sizes: claims hold, and fail for wrong formulas."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.special import erf
+
+from neuromanifold.dynamics import run
+from neuromanifold.evidence import EvidenceError
+from neuromanifold.experiments.memory import MemoryCapacity, MemoryDynamics, MemoryPictures
+from neuromanifold.theory.memory import recall_dynamics
+
+
+def record_of(experiment, seed=0):
+    predicted, simulated = experiment.predict(), experiment.simulate(jax.random.key(seed), run)
+    assert not set(predicted.data_vars) & set(simulated.data_vars)
+    return xr.merge([predicted, simulated])
+
+
+@pytest.fixture(scope="module")
+def capacity():
+    experiment = MemoryCapacity(loads=(0.08, 0.12, 0.2), claimed_up_to=0.12, n_sets=24)
+    return experiment, record_of(experiment)
+
+
+@pytest.fixture(scope="module")
+def dynamics():
+    experiment = MemoryDynamics(
+        n_units=1500,
+        overlaps=(0.2, 0.26),
+        sequence_overlaps=(0.6, 0.8),
+        n_sets=24,
+        scaling_sizes=(100, 300, 900),
+    )
+    return experiment, record_of(experiment)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    experiment = MemoryPictures(n_cues=25, n_sweeps=4)
+    return experiment, record_of(experiment)
+
+
+def verdicts(made):
+    experiment, record = made
+    return {claim.statement: claim.holds for claim in experiment.claims(record)}
+
+
+def test_claims_hold(capacity, dynamics, pictures):
+    for made in (capacity, dynamics, pictures):
+        found = verdicts(made)
+        assert found
+        assert all(found.values()), found
+        assert made[0].draw(made[1]).axes
+
+
+def test_capacity_claims_fail_for_the_formula_without_feedback(capacity):
+    experiment, record = capacity
+    m = np.ones(3)
+    for _ in range(100):
+        m = erf(m / np.sqrt(2 * record["load"].values))
+    wrong = record.assign(predicted_overlap=record["predicted_overlap"].copy(data=m))
+    claim = next(c for c in experiment.claims(wrong) if c.statement.startswith("At load 0.12 the memory's"))
+    assert not claim.holds
+
+
+def test_capacity_claims_fail_where_the_memory_stays(capacity):
+    experiment, record = capacity
+    kept = record.assign(overlap=record["overlap"].copy(data=np.full(3, 0.97)))
+    assert not experiment.claims(kept)[-1].holds
+
+
+def test_dynamics_claims_fail_for_the_recursion_at_the_second_step(dynamics):
+    experiment, record = dynamics
+    alpha = round(experiment.load * experiment.n_units) / experiment.n_units
+    recursion = recall_dynamics(alpha, np.array(experiment.overlaps), 2).overlap[:, 2]
+    wrong = record.assign(auto_second_step=record["auto_second_step"].copy(data=recursion))
+    claim = next(c for c in experiment.claims(wrong) if "m = 0.2: the second step" in c.statement)
+    assert not claim.holds
+
+
+def test_dynamics_claims_fail_for_the_noise_of_the_other_memory(dynamics):
+    experiment, record = dynamics
+    starts = np.array(experiment.sequence_overlaps)
+    mixed = recall_dynamics(experiment.sequence_load, starts, experiment.n_steps, "auto").overlap
+    wrong = record.assign(sequence_predicted=record["sequence_predicted"].copy(data=mixed))
+    assert not all(c.holds for c in experiment.claims(wrong) if "right after" in c.statement)
+
+
+def test_dynamics_claims_fail_for_another_exponent(dynamics):
+    experiment, record = dynamics
+    wrong = record.assign(exponent=record["exponent"].copy(data=-1.0))
+    assert not experiment.claims(wrong)[-1].holds
+
+
+def test_picture_claims_fail_when_energy_rises_or_stability_is_wrong(pictures):
+    experiment, record = pictures
+    for name, value in (("rises", 1), ("unfinished", 1), ("different", 1)):
+        wrong = record.assign({name: record[name].copy(data=value)})
+        assert sum(not c.holds for c in experiment.claims(wrong)) == 1
+    wrong = record.assign(crowded_unstable=record["crowded_unstable"] * 0 + 0.1)
+    wrong["crowded_unstable"].attrs = record["crowded_unstable"].attrs
+    assert sum(not c.holds for c in experiment.claims(wrong)) == 1
+
+
+def test_too_few_samples_are_an_error(capacity):
+    experiment, record = capacity
+    noisy = record.assign(kept_overlap_stderr=record["kept_overlap_stderr"] + 0.01)
+    with pytest.raises(EvidenceError, match="too few samples"):
+        experiment.claims(noisy)
+
+
+def test_same_seed_same_record(pictures):
+    experiment, record = pictures
+    small = dataclasses.replace(experiment, n_crowded=11)
+    one, two = small.simulate(jax.random.key(3), run), small.simulate(jax.random.key(3), run)
+    assert one.identical(two)
+    assert not np.array_equal(one["cue"], record["cue"])
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: MemoryCapacity(n_units=100, n_cues=6), "n_cues must be at most the number of patterns"),
+        (lambda: MemoryCapacity(loads=(0.0,)), "loads\\[0\\] must be"),
+        (lambda: MemoryDynamics(stalled=0.25), "stalled must be in overlaps|stalled must be one of overlaps"),
+        (lambda: MemoryDynamics(scaling_sizes=(500, 500, 1000)), "scaling_sizes must hold"),
+        (lambda: MemoryPictures(n_pictures=2, n_cues=10), "n_cues must make at least 135 cues"),
+        (lambda: MemoryPictures(flips=0.6), "flips must be"),
+    ],
+)
+def test_bad_parameters_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
