@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -88,10 +90,12 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
 
 
+def full(path, content):
+    raise OSError(28, "No space left on device")
+
+
 def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
     _, _, record = example()
-    monkeypatch.setattr(
-        xr.Dataset, "to_netcdf", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device"))
-    )
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(FileError, match=r"cannot write .*record\.nc: No space left on device\."):
         write_record(record, tmp_path / "record.nc")

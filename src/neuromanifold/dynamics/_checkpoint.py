@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors
 from jaxtyping import PyTree
-from safetensors.numpy import save_file
+from safetensors import numpy as safe
 
 from neuromanifold._base import FileError, atomic
 
@@ -59,11 +59,9 @@ def save(path: Path, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]
     """
     contiguous = {name: np.asarray(values, order="C") for name, values in arrays.items()}
     sealed = {**header, "digest": digest(dict(sorted(contiguous.items())))}
+    content = safe.save(contiguous, metadata={"run": json.dumps(sealed)})
     with atomic(path) as temporary:
-        try:
-            save_file(contiguous, temporary, metadata={"run": json.dumps(sealed)})
-        except safetensors.SafetensorError as error:
-            raise FileError(f"cannot write {path}: {error}.") from error
+        temporary.write_bytes(content)
 
 
 def load(path: Path, fingerprint: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
