@@ -80,3 +80,11 @@ def test_fractions_out_of_range_are_refused(key, value):
 def test_overlaps_out_of_range_are_refused(key, value):
     with pytest.raises(ValueError, match="overlap must be a finite number in"):
         overlap_cue(key, jnp.ones(4), value)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda key, x: flip_cue(key, x, 0.1), lambda key, x: overlap_cue(key, x, 0.1)]
+)
+def test_patterns_of_other_values_are_refused(key, make):
+    with pytest.raises(ValueError, match="pattern must hold only -1 and \\+1, got 5 at index"):
+        make(key, jnp.array([1, -1, 5]))

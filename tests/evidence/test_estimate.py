@@ -95,7 +95,9 @@ def test_estimates_move_with_units(samples, scale, shift):
     [
         (lambda: estimate([1.0]), "at least 2 repetitions"),
         (lambda: estimate(3.0), "at least 2 repetitions"),
-        (lambda: estimate([1.0, np.nan]), "mean must be finite"),
+        (lambda: estimate([1.0, np.nan]), "samples must be finite"),
+        (lambda: estimate([1.0, 2.0], axis=1), "axis must name one of the 1 axes"),
+        (lambda: Estimate(np.inf, 0.1, 3), "mean must be finite"),
         (lambda: Estimate(np.asarray(1.0), np.asarray(-1.0), 5), "standard_error must be >= 0"),
         (lambda: Estimate(np.asarray(1.0), np.asarray(0.1), 0), "n must be >= 1"),
         (lambda: Estimate(np.asarray(1.0), np.asarray(0.1), 2, 0.0), "correlation_time must be > 0"),

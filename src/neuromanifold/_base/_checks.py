@@ -77,7 +77,7 @@ def check_finite(name: str, array: Any) -> np.ndarray:
     bad = ~np.isfinite(values)
     if bad.any():
         index = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ValueError(f"{name} must be finite, got {values[index]!r} at index {index}.")
+        raise ValueError(f"{name} must be finite, got {values[index].item()!r} at index {index}.")
     return values
 
 
@@ -91,7 +91,7 @@ def check_signs(name: str, array: Any) -> np.ndarray:
     bad = np.abs(values) != 1
     if bad.any():
         index = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ValueError(f"{name} must hold only -1 and +1, got {values[index]!r} at index {index}.")
+        raise ValueError(f"{name} must hold only -1 and +1, got {values[index].item()!r} at index {index}.")
     return values
 
 

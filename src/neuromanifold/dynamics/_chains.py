@@ -32,15 +32,15 @@ def _start(key: Key[Array, ""], x0: PyTree) -> PyTree:
 
 
 class _Constant(eqx.Module):
-    value: float
+    value: Array
 
-    def __call__(self, t: Array) -> float:
+    def __call__(self, t: Array) -> Array:
         return self.value
 
 
 def _schedule(name: str, value: Temperature) -> Callable[..., Any]:
     """A number >= 0 or a schedule t -> number, as a schedule."""
-    return value if callable(value) else _Constant(check_real(name, value, 0))
+    return value if callable(value) else _Constant(jnp.asarray(check_real(name, value, 0)))
 
 
 class _SingleUnit(eqx.Module):

@@ -87,8 +87,10 @@ def load(path: Path, fingerprint: Mapping[str, Any]) -> tuple[dict[str, np.ndarr
         raise CheckpointError(f"the checkpoint {path} is damaged (wrong digest); delete it to begin anew.")
     for name, value in fingerprint.items():
         if header.get(name) != value:
+            other = f"{name} is {header.get(name)!r} there and {value!r} here"
+            if name == "begun with":
+                other = "it was begun with another start, key or data"
             raise CheckpointError(
-                f"the checkpoint {path} belongs to another run: {name} is {header.get(name)!r} there and "
-                f"{value!r} here; delete it to begin anew."
+                f"the checkpoint {path} belongs to another run: {other}; delete it to begin anew."
             )
     return arrays, header

@@ -30,6 +30,10 @@ def estimate(samples: ArrayLike, axis: int = 0) -> Estimate:
         EvidenceError: a sample is not finite.
     """
     array = np.asarray(samples, dtype=np.float64)
+    if array.ndim and not -array.ndim <= axis < array.ndim:
+        raise EvidenceError(f"axis must name one of the {array.ndim} axes of samples, got {axis!r}.")
+    if not np.all(np.isfinite(array)):
+        raise EvidenceError("samples must be finite, got one that is not.")
     n = array.shape[axis] if array.ndim else 1
     if n < 2:
         raise UndecidedError(f"samples must hold at least 2 repetitions to have a standard error, got {n}.")

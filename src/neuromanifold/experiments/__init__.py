@@ -1,6 +1,5 @@
 """Experiments: theory beside simulation, each a pure function of parameters and seed to a record."""
 
-from neuromanifold.experiments import perception as perception
 from neuromanifold.experiments._experiment import PRESETS as PRESETS
 from neuromanifold.experiments._experiment import Card as Card
 from neuromanifold.experiments._experiment import Experiment as Experiment

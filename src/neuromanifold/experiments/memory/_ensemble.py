@@ -5,6 +5,7 @@ Cues of one set of patterns share its noise; independent samples are the sets. A
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -54,9 +55,7 @@ class Ensemble(eqx.Module):
 
     def init(self, key: Key[Array, ""], overlaps: Float[Array, " n_starts"]) -> EnsembleState:
         """Draw patterns, store them, draw cues."""
-        key_patterns, key_cues = jax.random.split(key)
-        patterns = random_patterns(key_patterns, self.n_drawn, self.n_units)
-        units = _cues(key_cues, patterns[: self.n_cues], overlaps)
+        patterns, units = _draw(key, overlaps, self.n_drawn, self.n_units, self.n_cues)
         memory = Hopfield(patterns[: self.n_patterns], self.kind, storage="float32")
         return EnsembleState(memory, units, jnp.arange(self.n_cues))
 
@@ -68,11 +67,14 @@ class Ensemble(eqx.Module):
         return EnsembleState(state.memory, units, target), None
 
 
-@jax.jit
-def _cues(key: Array, patterns: Array, overlaps: Array) -> Array:
-    """Cues of every overlap with every pattern; those of one pattern flip units in the same order."""
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+def _draw(key: Array, overlaps: Array, n_drawn: int, n_units: int, n_cues: int) -> tuple[Array, Array]:
+    """Patterns, and cues of every overlap with the first; those of one pattern flip in the same order."""
+    key_patterns, key_cues = jax.random.split(key)
+    patterns = random_patterns(key_patterns, n_drawn, n_units)
     of_all = jax.vmap(jax.vmap(overlap_cue, (0, 0, None)), (None, None, 0))
-    return of_all(jax.random.split(key, len(patterns)), patterns, overlaps).astype(jnp.float32)
+    units = of_all(jax.random.split(key_cues, n_cues), patterns[:n_cues], overlaps)
+    return patterns, units.astype(jnp.float32)
 
 
 def overlap(state: EnsembleState) -> Float[Array, "n_starts n_cues"]:

@@ -19,6 +19,9 @@ from neuromanifold.evidence import Prediction
 from neuromanifold.networks.random import SignalState, activities, distances_from_first, random_deep_network
 from neuromanifold.theory.meanfield import Fluctuations, activation, finite_width_process
 
+# Replicas that move together fit the cache.
+_CACHE = 2e7
+
 NEXT_ORDER = "the next order in 1/width"
 
 
@@ -79,7 +82,7 @@ def simulate_networks(
     """Activities (network, depth, input) and distances from the first input (network, depth, input - 1)."""
     process = random_deep_network(UNITS[name], inputs.shape[1], sigma_w=sigma_w, sigma_b=sigma_b)
     made = run(
-        process, key, inputs, depth, observe=_observe, replicas=n_networks, memory_budget=2e8, label=label
+        process, key, inputs, depth, observe=_observe, replicas=n_networks, memory_budget=_CACHE, label=label
     )
     activity, distance = (np.asarray(x, dtype=np.float64) for x in made.values)
     return activity, distance

@@ -42,7 +42,8 @@ from neuromanifold.theory.meanfield import activation, critical_sigma_w, fixed_p
             "computes from the scale of weights and biases. Below one it dies out, above one it grows: the "
             "line between is the edge of chaos, where very deep networks can be trained. Networks on both "
             "sides of the line are simulated, and the growth of a perturbation per layer is compared with "
-            "ln chi_1. Finite width shifts it by an amount of order one over the width, which is derived and included."
+            "ln chi_1. Finite width shifts it by an amount of order one over the width, which is derived "
+            "and included."
         ),
         equations=(
             ("Stretching", r"\chi_1 = \sigma_w^2 \int \varphi'\left(\sqrt{q^*} z\right)^2 Dz"),

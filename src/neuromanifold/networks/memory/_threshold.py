@@ -60,12 +60,12 @@ class ThresholdNetwork(eqx.Module):
         self.couplings, _ = check_couplings(couplings)
         given = np.asarray(self.couplings)
         place = asymmetry(given)
-        require(
-            place is None,
-            "couplings",
-            "be symmetric, for else no energy is defined",
-            None if place is None else (given[place], given[place[::-1]], f"at {place} and {place[::-1]}"),
-        )
+        if place is not None:
+            mirrored = place[::-1]
+            raise ValueError(
+                "couplings must be symmetric, for else no energy is defined, got "
+                f"{given[place]:g} at {place} and {given[mirrored]:g} at {mirrored}."
+            )
         own = np.flatnonzero(np.diagonal(given))
         require(
             not own.size,

@@ -101,17 +101,17 @@ def _solve_length(phi: Activation, sigma_w: Array, sigma_b: Array, start: Array)
     stop = jax.lax.stop_gradient
     w2, b2 = sigma_w**2, sigma_b**2
 
-    def residual(q: Array) -> Array:
+    def residual(q: Array, w2: Array, b2: Array) -> Array:
         return w2 * second_moment(phi, q) + b2 - q
 
     def advance(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         i, q, _ = carry
-        gap, slope = residual(q), w2 * second_moment_slope(phi, q) - 1.0
+        gap, slope = residual(q, stop(w2), stop(b2)), stop(w2) * second_moment_slope(phi, q) - 1.0
         newton = q - gap / jnp.where(slope < 0, slope, -1.0)
         follow = jnp.where(gap > 0, 2.0 * q + gap, jnp.maximum(q + gap, 0.0))
         new = jnp.where((slope < 0) & (newton >= 0), newton, follow)
         # On the edge of a linear F (ReLU, sigma_w^2 = 2) every q is fixed, up to round-off in sigma_w^2.
-        still = jnp.abs(gap) <= 8.0 * jnp.finfo(q.dtype).eps * q
+        still = jnp.abs(gap) <= 64.0 * jnp.finfo(q.dtype).eps * q
         new = jnp.where(still, q, jnp.minimum(new, 2.0 * _LIMIT))
         return i + 1, new, jnp.abs(new - q)
 
@@ -120,13 +120,11 @@ def _solve_length(phi: Activation, sigma_w: Array, sigma_b: Array, start: Array)
         return (i < _STEPS) & (moved > 1e-14 * jnp.maximum(q, 1.0)) & (q < _LIMIT)
 
     begin = (jnp.asarray(0), stop(start), jnp.full_like(start, jnp.inf))
-    w2, b2 = stop(w2), stop(b2)
     _, root, moved = jax.lax.while_loop(going, advance, begin)
     root = stop(root)
-    slope = w2 * second_moment_slope(phi, root)
-    w2, b2 = sigma_w**2, sigma_b**2
+    slope = stop(w2) * second_moment_slope(phi, root)
     marginal = jnp.abs(1.0 - slope) < 1e-9
-    correction = residual(root) / jnp.where(marginal, 1.0, stop(1.0 - slope))
+    correction = residual(root, w2, b2) / jnp.where(marginal, 1.0, 1.0 - slope)
     q = jnp.where(marginal, root, jnp.maximum(root + correction, 0.0))
     diverged = ~(root < _LIMIT)
     coarse = (PANEL_NODES if phi.kinks else LINE_NODES + 1) // 2
@@ -139,7 +137,8 @@ def _solve_length(phi: Activation, sigma_w: Array, sigma_b: Array, start: Array)
     q = jnp.where(diverged, jnp.inf, q)
     inner = jnp.where(diverged, 1.0, q)
     slopes = w2 * slope_moment(phi, inner), w2 * second_moment_slope(phi, inner)
-    return _Length(q, *(jnp.where(diverged, jnp.nan, s) for s in slopes), error)
+    chi_1, chi_q = (jnp.where(diverged, jnp.nan, s) for s in slopes)
+    return _Length(q, chi_1, chi_q, error)
 
 
 def _newton_rho(

@@ -32,7 +32,7 @@ class PairState(NamedTuple):
     distance: Float[Array, "..."]
 
     @property
-    def overlap(self) -> Float[Array, "..."]:
+    def overlap(self) -> Any:
         """C = (A_x + A_y - D) / 2."""
         return 0.5 * (self.activity_1 + self.activity_2 - self.distance)
 

@@ -16,7 +16,7 @@ they converge like 1/n, for tanh at q = 12 they are wrong in the sixth digit at 
   special cases.
 
 Every average is computed at two resolutions; the difference is reported as its error. As the rules converge
-exponentially this overstates the error of the finer one.
+exponentially this overstates the error of the finer one, once the coarser one has a digit right.
 """
 
 from __future__ import annotations
