@@ -11,6 +11,10 @@ from neuromanifold.data._digits import resize as resize
 from neuromanifold.data._digits import split as split
 from neuromanifold.data._digits import standardise as standardise
 from neuromanifold.data._distortions import Distortion as Distortion
+from neuromanifold.data._hierarchy import Hierarchy as Hierarchy
+from neuromanifold.data._hierarchy import hierarchical_patterns as hierarchical_patterns
+from neuromanifold.data._hierarchy import mixed_state as mixed_state
+from neuromanifold.data._hierarchy import whole_families as whole_families
 from neuromanifold.data._idx import read_idx as read_idx
 from neuromanifold.data._patterns import flip_cue as flip_cue
 from neuromanifold.data._patterns import overlap_cue as overlap_cue

@@ -19,8 +19,8 @@ from neuromanifold.evidence import Prediction
 from neuromanifold.networks.random import SignalState, activities, distances_from_first, random_deep_network
 from neuromanifold.theory.meanfield import Fluctuations, activation, finite_width_process
 
-# Replicas that move together fit the cache.
-_CACHE = 2e7
+# Networks move uncut while their weights take no more than this: to find chunks costs compilations.
+_BYTES = 2**28
 
 NEXT_ORDER = "the next order in 1/width"
 
@@ -81,8 +81,10 @@ def simulate_networks(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Activities (network, depth, input) and distances from the first input (network, depth, input - 1)."""
     process = random_deep_network(UNITS[name], inputs.shape[1], sigma_w=sigma_w, sigma_b=sigma_b)
+    weights = 4 * n_networks * (inputs.shape[1] + 1) ** 2
+    budget = None if weights <= _BYTES else float(4 * _BYTES)
     made = run(
-        process, key, inputs, depth, observe=_observe, replicas=n_networks, memory_budget=_CACHE, label=label
+        process, key, inputs, depth, observe=_observe, replicas=n_networks, memory_budget=budget, label=label
     )
     activity, distance = (np.asarray(x, dtype=np.float64) for x in made.values)
     return activity, distance

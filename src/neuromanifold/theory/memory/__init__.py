@@ -1,4 +1,4 @@
-"""Associative memory: replica theory of its equilibrium and signal-to-noise theory of its recall."""
+"""Associative memory: equilibrium, recall, and the concepts that families of patterns form."""
 
 from neuromanifold.theory.memory._ags import Capacity as Capacity
 from neuromanifold.theory.memory._ags import Retrieval as Retrieval
@@ -7,6 +7,20 @@ from neuromanifold.theory.memory._ags import retrieval as retrieval
 from neuromanifold.theory.memory._ags import retrieval_branch as retrieval_branch
 from neuromanifold.theory.memory._ags import retrieval_overlap as retrieval_overlap
 from neuromanifold.theory.memory._ags import spin_glass as spin_glass
+from neuromanifold.theory.memory._concept import FamilyState as FamilyState
+from neuromanifold.theory.memory._concept import PhaseDiagram as PhaseDiagram
+from neuromanifold.theory.memory._concept import Spinodal as Spinodal
+from neuromanifold.theory.memory._concept import attractor_loads as attractor_loads
+from neuromanifold.theory.memory._concept import concept_branch as concept_branch
+from neuromanifold.theory.memory._concept import concept_spinodals as concept_spinodals
+from neuromanifold.theory.memory._concept import family_states as family_states
+from neuromanifold.theory.memory._concept import memory_branch as memory_branch
+from neuromanifold.theory.memory._concept import memory_spinodal as memory_spinodal
+from neuromanifold.theory.memory._concept import phase_diagram as phase_diagram
+from neuromanifold.theory.memory._concept_map import FamilyFixedPoint as FamilyFixedPoint
+from neuromanifold.theory.memory._concept_map import FamilyMap as FamilyMap
+from neuromanifold.theory.memory._concept_map import FamilyPoint as FamilyPoint
+from neuromanifold.theory.memory._concept_map import family_fixed_points as family_fixed_points
 from neuromanifold.theory.memory._exact_steps import first_step as first_step
 from neuromanifold.theory.memory._exact_steps import second_step as second_step
 from neuromanifold.theory.memory._signal_to_noise import MacroState as MacroState
