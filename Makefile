@@ -36,7 +36,7 @@ floors: $(STAMP)
 	$(BIN)/lint-imports --no-cache
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 doctest: $(STAMP)
 	$(BIN)/sphinx-build -q -W --keep-going -b doctest docs docs/_build/doctest

@@ -154,7 +154,7 @@ class OrderChaos:
             "edge_bias": ("edge_bias", edge_bias, {"long_name": "scale of the biases sigma_b", "units": "1"}),
             "line": ("line", dense, {"long_name": "scale of the weights sigma_w", "units": "1"}),
         }
-        return xr.Dataset(variables, coordinates, {"sigma_b": self.sigma_b, "activation": self.activation})
+        return xr.Dataset(variables, coordinates)
 
     def simulate(self, key: Key[Array, ""], run: Callable[..., Any]) -> xr.Dataset:
         """A signal at its own fixed activity and perturbed copies of it, through networks at every point."""
@@ -203,7 +203,7 @@ class OrderChaos:
     def claims(self, record: xr.Dataset) -> Sequence[Claim]:
         """Growth rates, and their signs on the two sides of the edge."""
         made = []
-        critical = float(record[f"critical_{record.attrs['activation']}"])
+        critical = float(record[f"critical_{self.activation}"])
         for sigma_w in record.sigma_w.values:
             at = record.sel(sigma_w=sigma_w)
             measured = read_measured(at, "rate_measured")
@@ -235,12 +235,12 @@ class OrderChaos:
         left.clabel(lines, fontsize=7)
         for index, name in enumerate(("tanh", "erf")):
             theory(left, record[f"edge_{name}"], record.edge_bias, index, label=f"edge of chaos, {name}")
-        bias = np.full(record.sizes["sigma_w"], record.attrs["sigma_b"])
+        bias = np.full(record.sizes["sigma_w"], self.sigma_b)
         left.plot(record.sigma_w, bias, "ko", markersize=4, label="simulated")
         left.set(
             xlabel="scale of the weights sigma_w",
             ylabel="scale of the biases sigma_b",
-            title=f"chi_1, {record.attrs['activation']}",
+            title=f"chi_1, {self.activation}",
             xlim=(0, float(record.weight.max())),
             ylim=(0, float(record.bias.max())),
         )
@@ -249,11 +249,11 @@ class OrderChaos:
         measured = read_measured(record, "rate_measured")
         simulation(right, record.sigma_w, measured.mean, measured.standard_error, 1, label="networks")
         right.axhline(0.0, color="0.5", linewidth=0.8)
-        right.axvline(float(record[f"critical_{record.attrs['activation']}"]), color="0.5", linewidth=0.8)
+        right.axvline(float(record[f"critical_{self.activation}"]), color="0.5", linewidth=0.8)
         right.set(
             xlabel="scale of the weights sigma_w",
             ylabel="growth of ln D (1/layer)",
-            title=f"small perturbations, sigma_b = {record.attrs['sigma_b']:g}",
+            title=f"small perturbations, sigma_b = {self.sigma_b:g}",
         )
         right.legend(frameon=False, fontsize=8)
         return figure
