@@ -9,6 +9,7 @@ COMMANDS = (
     ("benchmarks.loop",),
     ("benchmarks.recall",),
     ("benchmarks.recall", "--large"),
+    ("benchmarks.mixture",),
 )
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Neuromanifold: the mathematics of neural networks, executable.
 
-Floors: `dynamics`, `evidence`, `data`, `networks`, `learning`, `theory`, `experiments`, `report`. The names
-that work begins with are here too; everything is imported when it is first asked for.
+Floors: `dynamics`, `evidence`, `data`, `networks`, `learning`, `theory`, `experiments`, `estimators`,
+`report`. The names that work begins with are here too; everything is imported when it is first asked for.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from neuromanifold._version import __version__ as __version__
 if TYPE_CHECKING:
     from neuromanifold import data as data
     from neuromanifold import dynamics as dynamics
+    from neuromanifold import estimators as estimators
     from neuromanifold import evidence as evidence
     from neuromanifold import experiments as experiments
     from neuromanifold import learning as learning
@@ -30,7 +31,17 @@ if TYPE_CHECKING:
     from neuromanifold.evidence import compare as compare
     from neuromanifold.experiments import reproduce as reproduce
 
-_FLOORS = ("data", "dynamics", "evidence", "experiments", "learning", "networks", "report", "theory")
+_FLOORS = (
+    "data",
+    "dynamics",
+    "estimators",
+    "evidence",
+    "experiments",
+    "learning",
+    "networks",
+    "report",
+    "theory",
+)
 _HOMES = {
     "Flow": "dynamics",
     "Process": "dynamics",

@@ -1,0 +1,10 @@
+"""Estimators: models of the library with scikit-learn's interface (needs the extra `estimators`)."""
+
+try:
+    import sklearn as sklearn
+except ImportError as error:
+    raise ImportError(
+        "neuromanifold.estimators needs scikit-learn: pip install 'neuromanifold[estimators]'."
+    ) from error
+
+from neuromanifold.estimators._mixture import VariationalGaussianMixture as VariationalGaussianMixture

@@ -1,0 +1,29 @@
+"""Mixtures: the variational Bayesian Gaussian mixture, which finds the number of clusters by itself."""
+
+from neuromanifold.learning.mixture._ascent import MixtureAscent as MixtureAscent
+from neuromanifold.learning.mixture._ascent import MixtureInfo as MixtureInfo
+from neuromanifold.learning.mixture._ascent import MixtureState as MixtureState
+from neuromanifold.learning.mixture._ascent import mixture_ascent as mixture_ascent
+from neuromanifold.learning.mixture._expectation import Chunks as Chunks
+from neuromanifold.learning.mixture._expectation import check_data as check_data
+from neuromanifold.learning.mixture._expectation import chunk_length as chunk_length
+from neuromanifold.learning.mixture._expectation import cut as cut
+from neuromanifold.learning.mixture._expectation import log_joint as log_joint
+from neuromanifold.learning.mixture._initial import initial_labels as initial_labels
+from neuromanifold.learning.mixture._initial import initial_statistics as initial_statistics
+from neuromanifold.learning.mixture._merge import evidence_bound as evidence_bound
+from neuromanifold.learning.mixture._posterior import MixturePosterior as MixturePosterior
+from neuromanifold.learning.mixture._posterior import Quadratic as Quadratic
+from neuromanifold.learning.mixture._posterior import Statistics as Statistics
+from neuromanifold.learning.mixture._posterior import expectation as expectation
+from neuromanifold.learning.mixture._posterior import log_evidence as log_evidence
+from neuromanifold.learning.mixture._posterior import n_found as n_found
+from neuromanifold.learning.mixture._posterior import plug_in as plug_in
+from neuromanifold.learning.mixture._posterior import posterior as posterior
+from neuromanifold.learning.mixture._prior import MixturePrior as MixturePrior
+from neuromanifold.learning.mixture._prior import default_prior as default_prior
+from neuromanifold.learning.mixture._selection import Selection as Selection
+from neuromanifold.learning.mixture._selection import select_components as select_components
+from neuromanifold.learning.mixture._stochastic import StochasticAscent as StochasticAscent
+from neuromanifold.learning.mixture._stochastic import natural_step as natural_step
+from neuromanifold.learning.mixture._stochastic import stochastic_ascent as stochastic_ascent
