@@ -132,9 +132,9 @@ def main(repetitions: int = 7) -> dict[str, float]:
     stream = Minibatches((digits.images.astype(np.float32), digits.labels), 128, key=key)
     training = learner(backpropagation(Cost(), stream), optax.adam(1e-3))
     ratios = {
-        "100 spins": compare("(a) 100 spins", little, jnp.ones(100), 100_000, repetitions),
+        "100 spins": compare("(a) 100 spins", little, jnp.ones(100), 300_000, repetitions),
         "100 spins, watched": compare(
-            "(a') 100 spins, watched", little, jnp.ones(100), 100_000, repetitions, magnetisation
+            "(a') 100 spins, watched", little, jnp.ones(100), 300_000, repetitions, magnetisation
         ),
         "4000 spins x 100 cues": compare(
             "(b) 4,000 spins x 100 cues", synchronous(Hopfield(patterns)), cues, 200, repetitions
