@@ -6,6 +6,10 @@ STAMP  := $(VENV)/.installed
 OUT    ?= out
 PRESET ?= quick
 
+# Compiled programs are kept and shared by the tests, the experiments, and their next runs.
+export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
+export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
+
 .DEFAULT_GOAL := help
 .PHONY: help reproduce test lint types floors unit doctest docs bench lock format clean
 
@@ -59,4 +63,4 @@ lock: $(STAMP)  ## pin requirements/*.txt with hashes from pyproject.toml
 	  --no-emit-index-url --no-emit-find-links requirements/build.in --output-file requirements/build.txt
 
 clean:  ## remove what make built
-	rm -rf $(VENV) docs/_build $(OUT)
+	rm -rf $(VENV) .cache docs/_build $(OUT)

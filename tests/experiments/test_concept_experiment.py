@@ -1,23 +1,18 @@
 """The experiment on concepts at small size: claims hold, and fail for wrong formulas."""
 
-import jax
 import numpy as np
 import pytest
-import xarray as xr
 
-from neuromanifold.dynamics import run
 from neuromanifold.evidence import EvidenceError
 from neuromanifold.experiments.memory import MemoryConcept
 
 
 @pytest.fixture(scope="module")
-def made():
+def made(reproduced):
     experiment = MemoryConcept(
         n_units=1800, loads=(0.03, 0.075, 0.14), n_sets=24, n_steps=20, diagram_points=3
     )
-    predicted, simulated = experiment.predict(), experiment.simulate(jax.random.key(0), run)
-    assert not set(predicted.data_vars) & set(simulated.data_vars)
-    return experiment, xr.merge([predicted, simulated])
+    return experiment, reproduced(experiment)
 
 
 def broken(made, part, **changed):

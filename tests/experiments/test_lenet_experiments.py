@@ -46,6 +46,16 @@ def test_record_is_a_function_of_the_seed_and_holds_what_the_figure_needs(name, 
     assert (tmp_path / name / "figure.svg").exists()
 
 
+def test_both_courses_of_distortions_are_recorded(tmp_path):
+    record = reproduce(small("lenet-distortions"), seed=3, out=tmp_path).record
+    assert record["held_out_error"].dims == ("distorted", "epoch")
+    assert record["held_out_error"].shape == (2, 2)
+    plain, distorted = record["held_out_error"].values
+    assert plain[0] == distorted[0]
+    assert (plain < 0.9).any() or (distorted < 0.9).any()
+    assert (tmp_path / "lenet-distortions" / "figure.svg").exists()
+
+
 def record_with(error, n, name, **settings):
     """A record as if training had reached an error."""
     made = build(registry()[name], "quick", settings)

@@ -5,7 +5,6 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-import xarray as xr
 from scipy.special import erf
 
 from neuromanifold.dynamics import run
@@ -14,20 +13,14 @@ from neuromanifold.experiments.memory import MemoryCapacity, MemoryDynamics, Mem
 from neuromanifold.theory.memory import recall_dynamics
 
 
-def record_of(experiment, seed=0):
-    predicted, simulated = experiment.predict(), experiment.simulate(jax.random.key(seed), run)
-    assert not set(predicted.data_vars) & set(simulated.data_vars)
-    return xr.merge([predicted, simulated])
-
-
 @pytest.fixture(scope="module")
-def capacity():
+def capacity(reproduced):
     experiment = MemoryCapacity(loads=(0.08, 0.12, 0.2), claimed_up_to=0.12, n_sets=24)
-    return experiment, record_of(experiment)
+    return experiment, reproduced(experiment)
 
 
 @pytest.fixture(scope="module")
-def dynamics():
+def dynamics(reproduced):
     experiment = MemoryDynamics(
         n_units=1500,
         overlaps=(0.2, 0.26),
@@ -35,13 +28,13 @@ def dynamics():
         n_sets=24,
         scaling_sizes=(100, 300, 900),
     )
-    return experiment, record_of(experiment)
+    return experiment, reproduced(experiment)
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def pictures(reproduced):
     experiment = MemoryPictures(n_cues=25, n_sweeps=4)
-    return experiment, record_of(experiment)
+    return experiment, reproduced(experiment)
 
 
 def verdicts(made):

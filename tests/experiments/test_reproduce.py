@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -240,6 +241,13 @@ def test_a_class_that_is_no_experiment_is_refused(monkeypatch):
     monkeypatch.setattr(module, "_REGISTRY", {})
     with pytest.raises(TypeError, match=r"must define predict\(\)"):
         experiment(CARD, full={})(type("Empty", (), {}))
+
+
+def test_every_registered_experiment_is_run_through_the_driver_by_a_test_of_its_own():
+    tests = [path.read_text() for path in Path(__file__).parent.glob("test_*_experiment*.py")]
+    driven = [text for text in tests if "reproduced(" in text or "reproduce(" in text]
+    for name, cls in registry().items():
+        assert any(cls.__name__ in text or f'"{name}"' in text for text in driven), name
 
 
 def test_every_registered_experiment_keeps_the_contract():

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 import pytest
 import xarray as xr
 
-from neuromanifold.dynamics import run
 from neuromanifold.evidence import UndecidedError
 from neuromanifold.experiments.signals import OrderChaos, SignalCorrelation, SignalLength
 
@@ -21,14 +19,8 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def records() -> dict[str, xr.Dataset]:
-    key = jax.random.key(7)
-    made = {}
-    for name, experiment in SMALL.items():
-        prediction, measured = experiment.predict(), experiment.simulate(key, run)
-        assert not set(prediction.data_vars) & set(measured.data_vars)
-        made[name] = xr.merge([prediction, measured], combine_attrs="override")
-    return made
+def records(reproduced) -> dict[str, xr.Dataset]:
+    return {name: reproduced(experiment, seed=7) for name, experiment in SMALL.items()}
 
 
 @pytest.mark.parametrize("name", list(SMALL))

@@ -19,9 +19,9 @@ from neuromanifold.dynamics._flow import Trajectory as Trajectory
 from neuromanifold.dynamics._flow import solve as solve
 from neuromanifold.dynamics._process import Process as Process
 from neuromanifold.dynamics._progress import ProgressReport as ProgressReport
-from neuromanifold.dynamics._run import NonFiniteError as NonFiniteError
-from neuromanifold.dynamics._run import Run as Run
-from neuromanifold.dynamics._run import RunInterrupted as RunInterrupted
 from neuromanifold.dynamics._run import run as run
 from neuromanifold.dynamics._schedules import Schedule as Schedule
 from neuromanifold.dynamics._schedules import cooling as cooling
+from neuromanifold.dynamics._seen import NonFiniteError as NonFiniteError
+from neuromanifold.dynamics._seen import Run as Run
+from neuromanifold.dynamics._seen import RunInterrupted as RunInterrupted

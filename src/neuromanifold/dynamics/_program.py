@@ -233,17 +233,32 @@ def _has_convolution(jaxpr: Any) -> bool:
     return False
 
 
+class Shapes(NamedTuple):
+    """What tracing a plan once tells: shapes of what the observers see, and whether a step convolves."""
+
+    value: PyTree
+    info: PyTree
+    convolves: bool
+
+
 @functools.lru_cache(maxsize=512)
-def _choose(plan: Plan, structure: Any, shapes: tuple[jax.ShapeDtypeStruct, ...]) -> str:
-    data, keys, arrays = jax.tree.unflatten(structure, shapes)
-    t = jax.ShapeDtypeStruct((), jnp.int32)
-    traced = one_step.trace(plan, data, keys, t, arrays)
-    return "step" if _has_convolution(traced.jaxpr.jaxpr) else "block"
+def _shapes(
+    plan: Plan, structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...], precision: np.dtype
+) -> Shapes:
+    del precision
+    data, keys, arrays = jax.tree.unflatten(structure, leaves)
+    traced = one_step.trace(plan, data, keys, jax.ShapeDtypeStruct((), jnp.int32), arrays)
+    value = jax.eval_shape(functools.partial(look, plan), data, arrays)
+    return Shapes(value, traced.out_info[1], _has_convolution(traced.jaxpr.jaxpr))
 
 
-def choose_mode(plan: Plan, data: PyTree, keys: Array, arrays: PyTree) -> str:
-    """The mode "step" for a step with convolutions on the CPU, "block" for every other."""
-    if jax.default_backend() != "cpu":
-        return "block"
+def shapes(plan: Plan, data: PyTree, keys: Array, arrays: PyTree) -> Shapes:
+    """Shapes of what the observers see, and whether a step convolves; traced once for all runs alike."""
     leaves, structure = jax.tree.flatten((data, keys, arrays))
-    return _choose(plan, structure, tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in leaves))
+    each = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in leaves)
+    return _shapes(plan, structure, each, jax.dtypes.canonicalize_dtype(np.float64))
+
+
+def choose_mode(convolves: bool) -> str:
+    """The mode "step" for a step with convolutions on the CPU, "block" for every other."""
+    return "step" if convolves and jax.default_backend() == "cpu" else "block"
