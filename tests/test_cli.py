@@ -18,7 +18,8 @@ import pytest
 
 import neuromanifold.experiments._experiment as machinery
 from neuromanifold import __version__
-from neuromanifold.cli import main, parse_value
+from neuromanifold._words import parse_value
+from neuromanifold.cli import main
 from neuromanifold.evidence import read_record
 
 TOYS = '''

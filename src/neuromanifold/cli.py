@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import errno
 import io
-import itertools
 import os
-import re
 import shlex
 import sys
 import tempfile
@@ -21,23 +18,20 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import Positional, UseAppendAction, subcommand
 
 from neuromanifold._base import FileError, atomic
 from neuromanifold._version import __version__
+from neuromanifold._words import UsageError, nearest, parse_value, setting, spread, unboxed
 
 if TYPE_CHECKING:
     from neuromanifold.experiments import Card, Experiment
     from neuromanifold.report import Entry, Row
 
 _STOPS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
-
-
-class UsageError(Exception):
-    """A mistake of the user, in one sentence with a suggestion."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +118,7 @@ def _dispatch(words: list[str]) -> int:
     if not words:
         words = ["--help"]
     elif not words[0].startswith("-") and words[0] not in _COMMANDS:
-        raise UsageError(f"there is no command {words[0]!r}; {_nearest(words[0], _COMMANDS)}")
+        raise UsageError(f"there is no command {words[0]!r}; {nearest(words[0], _COMMANDS)}")
     command = _parse(words)
     if isinstance(command, List):
         return _list(command)
@@ -148,55 +142,21 @@ def _parse(words: list[str]) -> List | Reproduce | Show | Report:
                 choice,  # pyright: ignore[reportArgumentType]
                 prog="neuromanifold",
                 description="Theory and simulation of neural networks, compared with error bars.",
-                args=_spread(words),
+                args=spread(words),
                 return_unknown_args=True,
             )
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
         place = f"{words[0]} --help" if words[0] in _COMMANDS else "--help"
-        raise UsageError(f"{_unboxed(told.getvalue())}; see neuromanifold {place}.") from None
+        raise UsageError(f"{unboxed(told.getvalue())}; see neuromanifold {place}.") from None
     for word in rest:
         if word.startswith("-") or not isinstance(command, Reproduce):
             options = [f"--{field.name}" for field in dataclasses.fields(command)]
-            raise UsageError(f"{words[0]} does not take {word!r}; {_nearest(word.split('=')[0], options)}")
+            raise UsageError(f"{words[0]} does not take {word!r}; {nearest(word.split('=')[0], options)}")
     if isinstance(command, Reproduce):
         return dataclasses.replace(command, names=(*command.names, *rest))
     return command
-
-
-def _unboxed(text: str) -> str:
-    """The first paragraph under the title of one of tyro's boxes, as one line."""
-    lines = [line.strip(" │╭╮╰╯") for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()]
-    lines = [line if line.strip("─-") else "" for line in lines]
-    body = itertools.dropwhile(lambda line: not line, lines)
-    next(body, None)
-    said = " ".join(itertools.takewhile(bool, itertools.dropwhile(lambda line: not line, body))).rstrip(".")
-    said = re.sub(r"Error parsing (\S+): invalid literal for int.*: ", r"\1 must be an integer, got ", said)
-    return said or "the command line cannot be read"
-
-
-def _spread(words: Sequence[str]) -> list[str]:
-    """`--set a=1 b=2` as `--set a=1 --set b=2`, so that the flag may be given either way."""
-    setting = False
-    spread: list[str] = []
-    for word in words:
-        if word.startswith("--"):
-            setting = word == "--set"
-        elif setting and "=" in word and spread[-1] != "--set":
-            spread.append("--set")
-        spread.append(word)
-    return spread
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    """A suggestion: the nearest of the known words, or all of them."""
-    known = list(known)
-    folded = {item.lower(): item for item in known}
-    close = [folded[item] for item in difflib.get_close_matches(word.lower(), folded, 3, 0.5)]
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"there are {', '.join(known)}." if known else "there are none."
 
 
 def _registry() -> dict[str, type[Experiment]]:
@@ -208,7 +168,7 @@ def _registry() -> dict[str, type[Experiment]]:
 def _find(name: str) -> type[Experiment]:
     known = _registry()
     if name not in known:
-        raise UsageError(f"there is no experiment {name!r}; {_nearest(name, known)}")
+        raise UsageError(f"there is no experiment {name!r}; {nearest(name, known)}")
     return known[name]
 
 
@@ -230,7 +190,7 @@ def _list(command: List) -> int:
             known = sorted({word for card in cards for word in having(card)})
             cards = [card for card in cards if wanted.lower() in {word.lower() for word in having(card)}]
             if not cards:
-                raise UsageError(f"there is no experiment with {what} {wanted!r}; {_nearest(wanted, known)}")
+                raise UsageError(f"there is no experiment with {what} {wanted!r}; {nearest(wanted, known)}")
     print_experiments(terminal(), cards)
     return 0
 
@@ -349,12 +309,12 @@ def _experiments(command: Reproduce) -> dict[str, Experiment]:
         name: {field.name: field.default for field in dataclasses.fields(kind)}
         for name, kind in kinds.items()
     }  # pyright: ignore[reportArgumentType]
-    settings = dict(map(_setting, command.set))
+    settings = dict(map(setting, command.set))
     known = {field for defaults in fields.values() for field in defaults}
     for field in settings:
         if field not in known:
             whose = next(iter(kinds)) if len(kinds) == 1 else "any of these experiments"
-            raise UsageError(f"there is no field {field!r} of {whose}; {_nearest(field, sorted(known))}")
+            raise UsageError(f"there is no field {field!r} of {whose}; {nearest(field, sorted(known))}")
     built = {}
     for name, kind in kinds.items():
         try:
@@ -367,48 +327,6 @@ def _experiments(command: Reproduce) -> dict[str, Experiment]:
         except ValueError as error:
             raise UsageError(f"{name}: {error}") from None
     return built
-
-
-def _setting(word: str) -> tuple[str, str]:
-    field, equals, value = word.partition("=")
-    if not equals or not field:
-        raise UsageError(f"--set takes field=value, got {word!r}.")
-    return field.strip().replace("-", "_"), value.strip()
-
-
-def parse_value(field: str, text: str, default: Any) -> Any:
-    """The value that a word on the command line means for a field.
-
-    >>> parse_value("n_units", "1e4", 100), parse_value("loads", "0.1,0.2", (0.3,))
-    (10000, (0.1, 0.2))
-
-    Args:
-        field: name of the field, for the error.
-        text: what was typed; entries of a tuple are separated by commas.
-        default: the field's default, whose type decides.
-
-    Raises:
-        ValueError: the text is no such value.
-    """
-    if isinstance(default, tuple):
-        parts = text.strip("()").rstrip(",").split(",")
-        return tuple(parse_value(field, part.strip(), default[0]) for part in parts)
-    if isinstance(default, bool):
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if text.lower() not in words:
-            raise ValueError(f"{field} must be true or false, got {text!r}.")
-        return words[text.lower()]
-    if isinstance(default, int | float):
-        try:
-            value = float(text)
-            exact = int(text) if text.lstrip("+-").replace("_", "").isdigit() else value
-        except ValueError:
-            what = "an integer" if isinstance(default, int) else "a number"
-            raise ValueError(f"{field} must be {what}, got {text!r}.") from None
-        if isinstance(default, float):
-            return value
-        return int(exact) if value.is_integer() else value
-    return text
 
 
 def _check_writable(out: Path) -> None:

@@ -7,6 +7,9 @@ from neuromanifold.experiments._experiment import build as build
 from neuromanifold.experiments._experiment import experiment as experiment
 from neuromanifold.experiments._experiment import parameter as parameter
 from neuromanifold.experiments._experiment import registry as registry
+from neuromanifold.experiments._figure import panels as panels
+from neuromanifold.experiments._figure import simulation as simulation
+from neuromanifold.experiments._figure import theory as theory
 from neuromanifold.experiments._reproduce import Outcome as Outcome
 from neuromanifold.experiments._reproduce import command as command
 from neuromanifold.experiments._reproduce import reproduce as reproduce

@@ -179,6 +179,16 @@ class MemoryDynamics:
                     long_name="overlap after two steps, auto, exact theory",
                 )
         coordinates["size"] = ("size", np.array(self.scaling_sizes), {"long_name": "units N", "units": "1"})
+        sizes = np.array(self.scaling_sizes)
+        # The load and the overlap that a whole number of patterns and of flipped units make.
+        alphas = np.round(self.load * sizes) / sizes
+        begun = 1 - 2 * np.round(sizes * (1 - self.scaling_overlap) / 2) / sizes
+        variables |= predicted_variable(
+            "scaling_predicted",
+            Prediction(first_step(alphas, begun), 0.242 / np.round(self.load * sizes), _OWN),
+            ("size",),
+            long_name="overlap after one step, theory",
+        )
         exponent = Prediction(np.asarray(-0.5), 0.02, "the formula's own error 0.242/P at the smallest size")
         variables |= predicted_variable("exponent", exponent, long_name="exponent of the deviation")
         return xr.Dataset(variables, coordinates)
@@ -200,7 +210,7 @@ class MemoryDynamics:
                 (f"{kind}_start", "time"),
                 long_name=f"overlap, {kind}",
             )
-        deviations = []
+        firsts = []
         for index, size in enumerate(self.scaling_sizes):
             n_patterns = round(self.load * size)
             ensemble = Ensemble(size, n_patterns, n_patterns, 1, "auto")
@@ -212,18 +222,19 @@ class MemoryDynamics:
                 1,
                 self.n_scaling_sets,
                 f"first step, N = {size}",
-            )[:, :, 0, 0]
-            # The overlap that a cue of finite size really has, and the load that its patterns really make.
-            formula = first_step(n_patterns / size, made[:, 0])
-            deviations.append(made[:, 1] - formula)
-        rms = np.sqrt(np.mean(np.square(deviations), axis=1))
-        # The relative error of a root mean square of n Gaussian numbers is 1/sqrt(2n).
-        error = rms / np.sqrt(2.0 * self.n_scaling_sets)
+            )
+            firsts.append(made[:, 1, 0, 0])
+        first = np.array(firsts, np.float64)
+        spread = first.std(axis=1, ddof=1)
         variables |= measured_variables(
-            "deviation",
-            Estimate(rms, error, self.n_scaling_sets),
+            "scaling_overlap", estimate(first.T), ("size",), long_name="overlap after one step"
+        )
+        # The relative error of a standard deviation of n Gaussian numbers is 1/sqrt(2n).
+        variables |= measured_variables(
+            "scaling_spread",
+            Estimate(spread, spread / np.sqrt(2.0 * self.n_scaling_sets), self.n_scaling_sets),
             ("size",),
-            long_name="rms deviation of the first step",
+            long_name="standard deviation of the overlap after one step",
         )
         return xr.Dataset(variables)
 
@@ -287,7 +298,7 @@ class MemoryDynamics:
             scales(
                 read_predicted(record, "exponent"),
                 record["size"].values,
-                read_measured(record, "deviation"),
+                _deviation(record),
                 statement="The deviation of a single first step from the formula falls as N^(-1/2).",
                 system="A25",
                 resolution=0.25,
@@ -327,7 +338,7 @@ class MemoryDynamics:
             axis.set_ylim(0, 1.05)
             axis.legend(loc="lower right", fontsize="small", ncols=2)
         right = axes[0, 2]
-        deviation = read_measured(record, "deviation")
+        deviation = _deviation(record)
         size = record["size"].values
         simulation(right, size, deviation.mean, deviation.standard_error, label="simulation")
         middle = np.exp(np.mean(np.log(deviation.mean * np.sqrt(size))))
@@ -340,3 +351,11 @@ class MemoryDynamics:
         right.set_ylabel("rms of m(1) − erf(m₀/√(2α))")
         right.legend(loc="upper right", fontsize="small")
         return figure
+
+
+def _deviation(record: xr.Dataset) -> Estimate:
+    """Root mean square deviation of a single first step from the formula, over the sets of patterns."""
+    spread = read_measured(record, "scaling_spread")
+    offset = record["scaling_overlap"].values - record["scaling_predicted"].values
+    rms = np.sqrt(spread.mean**2 + offset**2)
+    return Estimate(rms, rms / np.sqrt(2.0 * spread.n), spread.n)

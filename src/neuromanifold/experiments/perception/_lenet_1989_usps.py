@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import jax
-import numpy as np
 import xarray as xr
 from jaxtyping import Array, Key
 from matplotlib.figure import Figure
@@ -15,16 +14,15 @@ from neuromanifold.data import Digits, load_mnist_subset, load_usps, resize, spl
 from neuromanifold.evidence import (
     Claim,
     Estimate,
-    Prediction,
     at_least,
     at_most,
-    predicted_variable,
     read_measured,
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import panels
 from neuromanifold.experiments.perception._training import (
     Preparation,
+    chance_error,
     draw_cost,
     draw_course,
     draw_kernels,
@@ -100,8 +98,7 @@ class LeNet1989USPS:
 
     def predict(self) -> xr.Dataset:
         """The error of guessing; theory has no more to say."""
-        chance = Prediction(np.asarray(1 - 1 / 10))
-        return xr.Dataset(predicted_variable("chance_error", chance, long_name="error of guessing"))
+        return chance_error(10)
 
     def simulate(self, key: Key[Array, ""], run: Callable[..., object]) -> xr.Dataset:
         """Split, build, train, measure."""
@@ -121,13 +118,7 @@ class LeNet1989USPS:
             training,
             held_out,
             Preparation(network.image_size, 0.0, 1.0),
-            n_epochs=self.n_epochs,
-            batch_size=self.batch_size,
-            optimizer=self.optimizer,
-            learning_rate=self.learning_rate,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            n_watched=self.n_watched,
+            self,
             label=CARD.name,
         )
         return xr.Dataset(variables)

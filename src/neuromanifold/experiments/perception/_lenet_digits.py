@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 import xarray as xr
 from jaxtyping import Array, Key
 from matplotlib.figure import Figure
@@ -16,15 +15,14 @@ from neuromanifold.data import Digits, Distortion, load_fashion_mnist, load_mnis
 from neuromanifold.evidence import (
     Claim,
     Estimate,
-    Prediction,
     at_least,
     at_most,
-    predicted_variable,
     read_measured,
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import panels
 from neuromanifold.experiments.perception._training import (
+    chance_error,
     draw_cost,
     draw_course,
     draw_kernels,
@@ -133,8 +131,7 @@ class LeNetDigits:
 
     def predict(self) -> xr.Dataset:
         """The error of guessing; theory has no more to say."""
-        chance = Prediction(np.asarray(1 - 1 / 10))
-        return xr.Dataset(predicted_variable("chance_error", chance, long_name="error of guessing"))
+        return chance_error(10)
 
     def simulate(self, key: Key[Array, ""], run: Callable[..., Any]) -> xr.Dataset:
         """Split, build, train, measure."""
@@ -154,13 +151,7 @@ class LeNetDigits:
             training,
             held_out,
             standard_preparation(training, network.image_size, distortion),
-            n_epochs=self.n_epochs,
-            batch_size=self.batch_size,
-            optimizer=self.optimizer,
-            learning_rate=self.learning_rate,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            n_watched=self.n_watched,
+            self,
             label=CARD.name,
         )
         return xr.Dataset(variables)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import jax
-import numpy as np
 import xarray as xr
 from jaxtyping import Array, Key
 from matplotlib.figure import Figure
@@ -15,15 +14,14 @@ from neuromanifold.data import Distortion, load_mnist, load_mnist_subset, split
 from neuromanifold.evidence import (
     Claim,
     Estimate,
-    Prediction,
     at_least,
     at_most,
-    predicted_variable,
     read_measured,
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import panels
 from neuromanifold.experiments.perception._training import (
+    chance_error,
     draw_courses,
     draw_pictures,
     standard_preparation,
@@ -103,8 +101,7 @@ class LeNetDistortions:
 
     def predict(self) -> xr.Dataset:
         """The error of guessing; theory has no more to say."""
-        chance = Prediction(np.asarray(1 - 1 / 10))
-        return xr.Dataset(predicted_variable("chance_error", chance, long_name="error of guessing"))
+        return chance_error(10)
 
     def simulate(self, key: Key[Array, ""], run: Callable[..., object]) -> xr.Dataset:
         """Train the same network twice, from the same weights and in the same order of examples."""
@@ -131,13 +128,7 @@ class LeNetDistortions:
                     training,
                     held_out,
                     standard_preparation(training, network.image_size, kind),
-                    n_epochs=self.n_epochs,
-                    batch_size=self.batch_size,
-                    optimizer=self.optimizer,
-                    learning_rate=self.learning_rate,
-                    momentum=self.momentum,
-                    weight_decay=self.weight_decay,
-                    n_watched=self.n_watched,
+                    self,
                     label=f"{CARD.name} {name}",
                 )
             )

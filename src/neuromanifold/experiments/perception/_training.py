@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from neuromanifold.data import Digits, Distortion
-from neuromanifold.evidence import Estimate, measured_variables, proportion
+from neuromanifold.evidence import Estimate, Prediction, measured_variables, predicted_variable, proportion
 from neuromanifold.experiments._figure import COLOURS, simulation, theory
 from neuromanifold.learning import LearnerState, Minibatches, Supervised, backpropagation, learner
 
@@ -74,13 +74,50 @@ class Watch(eqx.Module):
         return {**seen, "cost": jnp.mean(costs), "cost_deviation": jnp.std(costs, ddof=1)}
 
 
-def transformation(
-    name: str, learning_rate: float, n_steps: int, momentum: float, weight_decay: float
-) -> optax.GradientTransformation:
+@runtime_checkable
+class Course(Protocol):
+    """How a network is trained and watched; the parameters that the experiments have in common.
+
+    Args:
+        n_epochs: passes through the training digits.
+        batch_size: digits of a step.
+        optimizer: "adam" or "momentum".
+        learning_rate: of the first step.
+        momentum: of either optimizer.
+        weight_decay: share of the parameters, times the rate, that each step takes away.
+        n_watched: training digits on which error and cost are measured.
+    """
+
+    @property
+    def n_epochs(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def optimizer(self) -> str: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def momentum(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def n_watched(self) -> int: ...
+
+
+def chance_error(n_classes: int) -> xr.Dataset:
+    """The error of guessing among equally frequent classes."""
+    chance = Prediction(np.asarray(1 - 1 / n_classes))
+    return xr.Dataset(predicted_variable("chance_error", chance, long_name="error of guessing"))
+
+
+def transformation(course: Course, n_steps: int) -> optax.GradientTransformation:
     """Adam or momentum with decoupled weight decay, at a rate that falls along half a cosine."""
-    rate = optax.cosine_decay_schedule(learning_rate, max(n_steps, 1))
-    rule = optax.scale_by_adam(b1=momentum) if name == "adam" else optax.trace(momentum)
-    return optax.chain(rule, optax.add_decayed_weights(weight_decay), optax.scale_by_learning_rate(rate))
+    rate = optax.cosine_decay_schedule(course.learning_rate, max(n_steps, 1))
+    adam = course.optimizer == "adam"
+    rule = optax.scale_by_adam(b1=course.momentum) if adam else optax.trace(course.momentum)
+    return optax.chain(
+        rule, optax.add_decayed_weights(course.weight_decay), optax.scale_by_learning_rate(rate)
+    )
 
 
 def train(
@@ -91,14 +128,8 @@ def train(
     training: Digits,
     held_out: Digits,
     prepare: Preparation,
+    course: Course,
     *,
-    n_epochs: int,
-    batch_size: int,
-    optimizer: str,
-    learning_rate: float,
-    momentum: float,
-    weight_decay: float,
-    n_watched: int,
     n_shown: int = 24,
     trainable: PyTree = eqx.is_inexact_array,
     label: str,
@@ -113,13 +144,7 @@ def train(
         training: digits that are learned.
         held_out: digits that are not.
         prepare: makes pictures fit for the network.
-        n_epochs: passes through the training digits.
-        batch_size: digits of a step.
-        optimizer: "adam" or "momentum".
-        learning_rate: of the first step.
-        momentum: of either optimizer.
-        weight_decay: share of the parameters, times the rate, that each step takes away.
-        n_watched: training digits on which error and cost are measured, those first in a random order.
+        course: how it is trained; the digits watched are those first in a random order.
         n_shown: held-out digits that are kept as pictures, the hardest ones.
         trainable: as for `learner`.
         label: names the run.
@@ -130,14 +155,14 @@ def train(
         hard_picture (shown, row, column), hard_label and hard_decision (shown).
     """
     stream_key, watch_key, run_key = jax.random.split(key, 3)
-    stream = Minibatches((training.images, training.labels), batch_size, key=stream_key)
-    steps = stream.n_batches * n_epochs
+    stream = Minibatches((training.images, training.labels), course.batch_size, key=stream_key)
+    steps = stream.n_batches * course.n_epochs
     process = learner(
         backpropagation(Supervised(criterion, prepare), stream),
-        transformation(optimizer, learning_rate, steps, momentum, weight_decay),
+        transformation(course, steps),
         trainable=trainable,
     )
-    n_watched = min(n_watched, len(training))
+    n_watched = min(course.n_watched, len(training))
     chosen = np.sort(np.asarray(jax.random.permutation(watch_key, len(training)))[:n_watched])
     watch = Watch(
         (jnp.asarray(held_out.images), jnp.asarray(held_out.labels)),
@@ -145,14 +170,14 @@ def train(
         prepare,
         criterion,
     )
-    course = run(process, run_key, network, steps, observe=watch, every=stream.n_batches, label=label)
-    measured: dict[str, xr.Variable] = {"epoch": xr.Variable(("epoch",), np.arange(n_epochs + 1))}
+    ran = run(process, run_key, network, steps, observe=watch, every=stream.n_batches, label=label)
+    measured: dict[str, xr.Variable] = {"epoch": xr.Variable(("epoch",), np.arange(course.n_epochs + 1))}
     measured["epoch"].attrs.update(long_name="passes through the training digits", units="1")
     for part, n, text in (
         ("held_out", len(held_out), "held-out digits"),
         ("training", n_watched, "training digits"),
     ):
-        rates = [proportion(int(wrong), n) for wrong in course.values[f"{part}_wrong"]]
+        rates = [proportion(int(wrong), n) for wrong in ran.values[f"{part}_wrong"]]
         together = Estimate(
             np.array([rate.mean for rate in rates]), np.array([rate.standard_error for rate in rates]), n
         )
@@ -160,14 +185,14 @@ def train(
             f"{part}_error", together, ("epoch",), long_name=f"fraction of {text} classified wrongly"
         )
     cost = Estimate(
-        np.asarray(course.values["cost"], np.float64),
-        np.asarray(course.values["cost_deviation"], np.float64) / n_watched**0.5,
+        np.asarray(ran.values["cost"], np.float64),
+        np.asarray(ran.values["cost_deviation"], np.float64) / n_watched**0.5,
         n_watched,
     )
     measured |= measured_variables(
         "training_cost", cost, ("epoch",), long_name="mean cost of a training digit"
     )
-    return measured | _inspected(course.state.params, held_out, prepare, n_shown)
+    return measured | _inspected(ran.state.params, held_out, prepare, n_shown)
 
 
 @jax.jit

@@ -29,6 +29,7 @@ from neuromanifold.experiments.signals._curves import (
     NEXT_ORDER,
     Curve,
     curve,
+    curve_claims,
     rate_of_means,
     simulate_networks,
 )
@@ -211,19 +212,7 @@ class SignalCorrelation:
         made = []
         last = int(record.depth[-1])
         for phase in ("ordered", "chaotic"):
-            for correlation in record.correlation.values:
-                for depth in (1, 4, last):
-                    at = record.sel(correlation=correlation, depth=depth)
-                    prediction = read_predicted(at, f"{phase}_finite")
-                    made.append(
-                        compare(
-                            prediction,
-                            read_measured(at, f"{phase}_distance"),
-                            statement=f"{phase}: distance after {depth} layers from c = {correlation:g}",
-                            system="B15",
-                            resolution=0.5 * float(prediction.value),
-                        )
-                    )
+            made += curve_claims(record, phase, "distance", "correlation", (1, 4, last), "B15", 0.5)
         made.append(
             compare(
                 read_predicted(record, "rate_predicted"),

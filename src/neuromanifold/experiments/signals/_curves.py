@@ -6,16 +6,17 @@ The two halves share names of activations and nothing else: the network's functi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 from jaxtyping import Array, Float, Key
 
 from neuromanifold.dynamics import run as run_here
-from neuromanifold.evidence import Prediction
+from neuromanifold.evidence import Claim, Prediction, compare, read_measured, read_predicted
 from neuromanifold.networks.random import SignalState, activities, distances_from_first, random_deep_network
 from neuromanifold.theory.meanfield import Fluctuations, activation, finite_width_process
 
@@ -98,3 +99,40 @@ def rate_of_means(values: np.ndarray, layers: int) -> tuple[float, float]:
     rates = np.log(left_out[:, 1] / left_out[:, 0]) / layers
     centre = math.log(total[1] / total[0]) / layers
     return centre, math.sqrt((n - 1) / n * float(((rates - rates.mean()) ** 2).sum()))
+
+
+def curve_claims(
+    record: xr.Dataset,
+    name: str,
+    quantity: str,
+    begun: str,
+    depths: Sequence[int],
+    system: str,
+    resolution: float,
+) -> list[Claim]:
+    """Claims that networks follow the theory of finite width, at some depths from every start.
+
+    Args:
+        record: holds `<name>_finite` and `<name>_<quantity>` over `begun` and depth.
+        name: of the setting.
+        quantity: what is measured.
+        begun: the coordinate of starts.
+        depths: at which it is claimed.
+        system: the number of the system.
+        resolution: share of the prediction that the comparison must resolve.
+    """
+    made = []
+    for start in record[begun].values:
+        for depth in depths:
+            at = record.sel({begun: start, "depth": depth})
+            prediction = read_predicted(at, f"{name}_finite")
+            made.append(
+                compare(
+                    prediction,
+                    read_measured(at, f"{name}_{quantity}"),
+                    statement=f"{name}: {quantity} after {depth} layers from {begun} {start:g}",
+                    system=system,
+                    resolution=resolution * float(prediction.value),
+                )
+            )
+    return made

@@ -24,7 +24,13 @@ from neuromanifold.evidence import (
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import panels, simulation, theory
-from neuromanifold.experiments.signals._curves import NEXT_ORDER, UNITS, curve, simulate_networks
+from neuromanifold.experiments.signals._curves import (
+    NEXT_ORDER,
+    UNITS,
+    curve,
+    curve_claims,
+    simulate_networks,
+)
 from neuromanifold.networks.random import sphere_inputs
 
 
@@ -178,19 +184,7 @@ class SignalLength:
         made = []
         last = int(record.depth[-1])
         for name in UNITS:
-            for start in record.start.values:
-                for depth in (1, 3, last):
-                    at = record.sel(start=start, depth=depth)
-                    prediction = read_predicted(at, f"{name}_finite")
-                    made.append(
-                        compare(
-                            prediction,
-                            read_measured(at, f"{name}_activity"),
-                            statement=f"{name}: activity after {depth} layers from {start:g}",
-                            system="B11",
-                            resolution=0.25 * float(prediction.value),
-                        )
-                    )
+            made += curve_claims(record, name, "activity", "start", (1, 3, last), "B11", 0.25)
         for width in record.width.values:
             at = record.sel(width=width)
             prediction = read_predicted(at, "small_finite")

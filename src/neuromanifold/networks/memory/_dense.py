@@ -12,16 +12,18 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, Num
 
 from neuromanifold._base import require
 from neuromanifold.networks.memory._network import (
+    carried_change,
+    carried_field,
     check_bias,
     check_couplings,
     check_tie,
     check_values,
+    matrix_field,
+    quadratic_energy,
     sign_response,
 )
 
@@ -73,7 +75,7 @@ class DenseHopfield(eqx.Module):
 
     def field(self, state: Float[Array, "*cues n_units"]) -> Float[Array, "*cues n_units"]:
         """H = J x + s - theta for every unit."""
-        return state @ self.couplings.T + self.bias.reshape((1,) * (state.ndim - 1) + self.bias.shape)
+        return matrix_field(self.couplings, self.bias, state)
 
     def respond(self, field: Float[Array, "*shape"], value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """sgn(h), with the convention of `tie` at h = 0."""
@@ -87,8 +89,7 @@ class DenseHopfield(eqx.Module):
         """
         rule = "be symmetric with zero diagonal to have an energy"
         require(self.has_energy, "couplings", rule, f"a matrix of shape {self.couplings.shape} that is not")
-        values = state.astype(self.couplings.dtype)
-        return -0.5 * jnp.sum((values @ self.couplings) * values, -1) - values @ self.bias
+        return quadratic_energy(self.couplings, self.bias, state)
 
     def carry(self, state: Float[Array, "cues n_units"]) -> Float[Array, "cues n_units"]:
         """The fields of all units."""
@@ -99,10 +100,10 @@ class DenseHopfield(eqx.Module):
     ) -> Float[Array, " cues"]:
         """h_i."""
         del value
-        return jax.lax.dynamic_index_in_dim(carry, unit, -1, keepdims=False)
+        return carried_field(carry, unit)
 
     def carry_change(
         self, carry: Float[Array, "cues n_units"], unit: Int[Array, ""], change: Float[Array, " cues"]
     ) -> Float[Array, "cues n_units"]:
         """All fields after x_i changed: h_j + J_ji times the change."""
-        return carry + change[:, None] * self.couplings[:, unit][None]
+        return carried_change(carry, self.couplings, unit, change)

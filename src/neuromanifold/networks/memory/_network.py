@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -110,6 +111,40 @@ def check_values(name: str, state: Any, n_units: int, values: tuple[int, int], d
                 f"index {index}."
             )
     return jnp.asarray(state, dtype)
+
+
+def matrix_field(
+    couplings: Float[Array, "n_units n_units"],
+    bias: Float[Array, " n_units"],
+    state: Float[Array, "*cues n_units"],
+) -> Float[Array, "*cues n_units"]:
+    """The fields J x + bias of all units, from a matrix of couplings."""
+    return state @ couplings.T + bias.reshape((1,) * (state.ndim - 1) + bias.shape)
+
+
+def quadratic_energy(
+    couplings: Float[Array, "n_units n_units"],
+    bias: Float[Array, " n_units"],
+    state: Num[Array, "*cues n_units"],
+) -> Float[Array, "*cues"]:
+    """-1/2 x^T J x - bias^T x, in the type of the couplings."""
+    values = state.astype(couplings.dtype)
+    return -0.5 * jnp.sum((values @ couplings) * values, -1) - values @ bias
+
+
+def carried_field(carry: Float[Array, "cues n_units"], unit: Int[Array, ""]) -> Float[Array, " cues"]:
+    """The field of one unit where the fields of all are carried along."""
+    return jax.lax.dynamic_index_in_dim(carry, unit, -1, keepdims=False)
+
+
+def carried_change(
+    carry: Float[Array, "cues n_units"],
+    couplings: Float[Array, "n_units n_units"],
+    unit: Int[Array, ""],
+    change: Float[Array, " cues"],
+) -> Float[Array, "cues n_units"]:
+    """The fields carried along, after the value of one unit changed."""
+    return carry + change[:, None] * couplings[:, unit][None]
 
 
 def check_couplings(couplings: Any) -> tuple[Array, bool]:

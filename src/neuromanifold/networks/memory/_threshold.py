@@ -20,14 +20,22 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Num
 
 from neuromanifold._base import check_choice, require
 from neuromanifold.networks.memory._dense import DenseHopfield
-from neuromanifold.networks.memory._network import asymmetry, check_bias, check_couplings, check_values
+from neuromanifold.networks.memory._network import (
+    asymmetry,
+    carried_change,
+    carried_field,
+    check_bias,
+    check_couplings,
+    check_values,
+    matrix_field,
+    quadratic_energy,
+)
 
 RULES = ("product", "centred")
 
@@ -97,8 +105,7 @@ class ThresholdNetwork(eqx.Module):
 
     def field(self, state: Float[Array, "*cues n_units"]) -> Float[Array, "*cues n_units"]:
         """H = w u + s - theta for every unit."""
-        bias = self.inputs - self.thresholds
-        return state @ self.couplings.T + bias.reshape((1,) * (state.ndim - 1) + bias.shape)
+        return matrix_field(self.couplings, self.inputs - self.thresholds, state)
 
     def respond(self, field: Float[Array, "*shape"], value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """1, 0 or the old value as the field is > 0, < 0 or = 0."""
@@ -107,9 +114,7 @@ class ThresholdNetwork(eqx.Module):
 
     def energy(self, state: Num[Array, "*cues n_units"]) -> Float[Array, "*cues"]:
         """E = -1/2 u^T w u - (s - theta)^T u, never raised by a single-unit update."""
-        values = state.astype(self.couplings.dtype)
-        quadratic = jnp.sum((values @ self.couplings) * values, -1)
-        return -0.5 * quadratic - values @ (self.inputs - self.thresholds)
+        return quadratic_energy(self.couplings, self.inputs - self.thresholds, state)
 
     def carry(self, state: Float[Array, "cues n_units"]) -> Float[Array, "cues n_units"]:
         """The fields of all units."""
@@ -120,13 +125,13 @@ class ThresholdNetwork(eqx.Module):
     ) -> Float[Array, " cues"]:
         """h_i."""
         del value
-        return jax.lax.dynamic_index_in_dim(carry, unit, -1, keepdims=False)
+        return carried_field(carry, unit)
 
     def carry_change(
         self, carry: Float[Array, "cues n_units"], unit: Int[Array, ""], change: Float[Array, " cues"]
     ) -> Float[Array, "cues n_units"]:
         """All fields after u_i changed."""
-        return carry + change[:, None] * self.couplings[:, unit][None]
+        return carried_change(carry, self.couplings, unit, change)
 
 
 def learn(

@@ -92,13 +92,6 @@ class Spinodal(NamedTuple):
     maximum: bool
 
 
-class PhaseDiagram(NamedTuple):
-    """Which states are attractors, arrays of shape (n_alpha, n_b)."""
-
-    memory: NDArray[np.bool_]
-    concept: NDArray[np.bool_]
-
-
 class _Sums(NamedTuple):
     """Averages over the children of a unit, with S/sigma = x_1 xi_1 + x_2 sum of siblings."""
 
@@ -183,7 +176,8 @@ def _state(x1: Any, x2: Any, b: float, s: int) -> FamilyState:
     return FamilyState(*known, attractor=np.asarray(inside & (largest < 1)))
 
 
-def _check(b: Any, s: Any, *, odd: bool = False) -> tuple[float, int]:
+def check_family(b: Any, s: Any, *, odd: bool = False) -> tuple[float, int]:
+    """Correlation and branching of a family, refused outside their ranges."""
     b = check_real("b", b, 0, 1)
     s = check_integer("s", s, 2)
     require(not odd or s % 2 == 1, "s", "be odd for a mixed state", s)
@@ -207,7 +201,7 @@ def concept_branch(x: ArrayLike, b: float, s: int) -> FamilyState:
     Raises:
         ValueError: an argument outside its range.
     """
-    b, s = _check(b, s, odd=True)
+    b, s = check_family(b, s, odd=True)
     values = _check_x(x)
     return _state(values, values, b, s)
 
@@ -225,7 +219,7 @@ def memory_branch(x: ArrayLike, b: float, s: int, sheet: int = 0) -> FamilyState
     Raises:
         ValueError: an argument outside its range.
     """
-    b, s = _check(b, s)
+    b, s = check_family(b, s)
     values = _check_x(x)
     check_integer("sheet", sheet, 0)
     ratio = _ratio(values.ravel(), b, s, sheet).reshape(values.shape)
@@ -258,7 +252,8 @@ def _ratio(x: NDArray[np.float64], b: float, s: int, sheet: int) -> NDArray[np.f
     return np.where(found, (low + high) / 2, np.nan)
 
 
-def _grid(smallest_load: float = 1e-3, n: int = 400) -> NDArray[np.float64]:
+def branch_grid(smallest_load: float = 1e-3, n: int = 400) -> NDArray[np.float64]:
+    """Values of x = m/sigma that follow a branch from its start down to a load."""
     return np.geomspace(_SMALLEST_X, max(_LARGEST_X, 3.0 / np.sqrt(smallest_load)), n)
 
 
@@ -276,8 +271,8 @@ def concept_spinodals(b: float, s: int) -> list[Spinodal]:
     >>> [round(point.load, 4) for point in concept_spinodals(0.6, 3)]
     [0.0524, 0.0433, 0.056]
     """
-    b, s = _check(b, s, odd=True)
-    x = _grid(n=2000)
+    b, s = check_family(b, s, odd=True)
+    x = branch_grid(n=2000)
     physical = np.isfinite(concept_branch(x, b, s).load)
 
     def slope(at: Any) -> Any:
@@ -310,8 +305,8 @@ def memory_spinodal(b: float, s: int) -> Spinodal:
     >>> print(f"{memory_spinodal(0.0, 3).load:.6f} {memory_spinodal(0.5, 3).load:.4f}")
     0.137906 0.0430
     """
-    b, s = _check(b, s)
-    x = _grid(1e-4, 1200)
+    b, s = check_family(b, s)
+    x = branch_grid(1e-4, 1200)
     branch = memory_branch(x, b, s)
     require(branch.attractor.any(), "b", f"leave the memory an attractor at some load for s = {s}", b)
     start = int(np.flatnonzero(branch.attractor)[0])
@@ -355,8 +350,8 @@ def family_states(alpha: float, b: float, s: int, kind: str) -> FamilyState:
     """
     check_choice("kind", kind, ("memory", "concept"))
     alpha = check_real("alpha", alpha, 0, 1, open_low=True, open_high=True)
-    b, s = _check(b, s, odd=kind == "concept")
-    x = _grid(alpha, 1000)
+    b, s = check_family(b, s, odd=kind == "concept")
+    x = branch_grid(alpha, 1000)
     found = []
     for sheet in range(1 if kind == "concept" else 2):
 
@@ -373,79 +368,3 @@ def family_states(alpha: float, b: float, s: int, kind: str) -> FamilyState:
             low, high = np.where(same, middle, low), np.where(same, high, middle)
         found.append(branch((low + high) / 2))
     return FamilyState(*(np.concatenate(fields) for fields in zip(*found, strict=True)))
-
-
-def attractor_loads(kind: str, b: float, s: int, smallest_load: float = 1e-3) -> list[tuple[float, float]]:
-    """Intervals of load in which the memory, or the mixed state, attracts.
-
-    Args:
-        kind: "memory" or "concept".
-        b: correlation of child and parent, in [0, 1].
-        s: children a family, >= 2, odd for "concept".
-        smallest_load: the branch is followed down to this load, in (0, 1).
-
-    Raises:
-        ValueError: an argument outside its range.
-    """
-    check_choice("kind", kind, ("memory", "concept"))
-    b, s = _check(b, s, odd=kind == "concept")
-    check_real("smallest_load", smallest_load, 0, 1, open_low=True)
-    grid = _grid(smallest_load)
-    intervals = []
-    for sheet in range(1 if kind == "concept" else 2):
-
-        def branch(x: Any, sheet: int = sheet) -> FamilyState:
-            return concept_branch(x, b, s) if kind == "concept" else memory_branch(x, b, s, sheet)
-
-        states = branch(grid)
-        edges = np.diff(np.concatenate(([0], states.attractor.astype(int), [0])))
-        for first, last in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1, strict=True):
-            upper, lower = float(states.load[first]), float(states.load[last])
-            if first > 0:
-                upper = _edge(branch, grid[first - 1], grid[first])
-            if last < len(grid) - 1:
-                lower = _edge(branch, grid[last + 1], grid[last])
-            intervals.append((lower if last < len(grid) - 1 else 0.0, upper))
-    return sorted(intervals)
-
-
-def _edge(branch: Any, outside: float, inside: float) -> float:
-    """Load where attraction ends between two x, by bisection."""
-    for _ in range(40):
-        middle = (outside + inside) / 2
-        outside, inside = (outside, middle) if branch(middle).attractor else (middle, inside)
-    return float(branch(inside).load)
-
-
-def phase_diagram(alpha: ArrayLike, b: ArrayLike, s: int) -> PhaseDiagram:
-    """Which of memory and concept are attractors at each load and correlation: both, one, or neither.
-
-    Args:
-        alpha: loads P/N, shape (n_alpha,), > 0.
-        b: correlations of child and parent, shape (n_b,), in [0, 1].
-        s: children a family, odd, >= 3.
-
-    Raises:
-        ValueError: an argument outside its range.
-
-    >>> from neuromanifold.theory.memory import phase_diagram
-    >>> diagram = phase_diagram([0.02, 0.1], [0.3, 0.6], 3)
-    >>> diagram.memory.tolist(), diagram.concept.tolist()
-    ([[True, False], [True, False]], [[True, True], [False, False]])
-    """
-    loads = np.atleast_1d(check_finite("alpha", alpha).astype(np.float64))
-    correlations = np.atleast_1d(check_finite("b", b).astype(np.float64))
-    require(np.all(loads > 0) and loads.ndim == 1, "alpha", "be a vector of numbers > 0", alpha)
-    require(np.all((correlations >= 0) & (correlations <= 1)), "b", "lie in [0, 1]", b)
-    _check(0.0, s, odd=True)
-
-    def inside(kind: str) -> NDArray[np.bool_]:
-        columns = []
-        for value in correlations:
-            within = np.zeros(loads.shape, bool)
-            for low, high in attractor_loads(kind, float(value), s, float(min(loads.min(), 0.5))):
-                within |= (loads >= low) & (loads <= high)
-            columns.append(within)
-        return np.stack(columns, 1)
-
-    return PhaseDiagram(inside("memory"), inside("concept"))
