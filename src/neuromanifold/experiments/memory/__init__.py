@@ -3,4 +3,5 @@
 from neuromanifold.experiments.memory._capacity import MemoryCapacity as MemoryCapacity
 from neuromanifold.experiments.memory._concept import MemoryConcept as MemoryConcept
 from neuromanifold.experiments.memory._dynamics import MemoryDynamics as MemoryDynamics
+from neuromanifold.experiments.memory._flow import MemoryFlow as MemoryFlow
 from neuromanifold.experiments.memory._pictures import MemoryPictures as MemoryPictures

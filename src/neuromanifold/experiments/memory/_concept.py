@@ -238,7 +238,7 @@ class MemoryConcept:
         made = run(
             ensemble.process(),
             key_recall,
-            jnp.asarray([self.recall_overlap, 1.0], jnp.float32),
+            jnp.asarray([[self.recall_overlap, 0.0], [1.0, 0.0], [0.0, 1.0]], jnp.float32),
             self.n_steps,
             observe=family_overlaps,
             replicas=self.n_sets,

@@ -8,9 +8,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int8, Key
 
-from neuromanifold.data import hierarchical_patterns, mixed_state, overlap_cue
+from neuromanifold.data import hierarchical_patterns, mixed_state
 from neuromanifold.dynamics import Process
 from neuromanifold.networks.memory import Hopfield, synchronous
 
@@ -24,10 +24,29 @@ class FamilyRecall(NamedTuple):
     concepts: Float[Array, "n_cues n_units"]
 
 
+def blended_cue(
+    key: Key[Array, ""],
+    memory: Int8[Array, " n_units"],
+    concept: Int8[Array, " n_units"],
+    shares: Float[Array, "2"],
+) -> Int8[Array, " n_units"]:
+    """Units in a random order: the first share from the memory, the second from the concept, the rest random.
+
+    Shares a and d make the overlaps a + d M with the memory and a b^2 + d M with its siblings, M the overlap
+    of a concept with its children.
+    """
+    key_order, key_rest = jax.random.split(key)
+    n_units = memory.shape[0]
+    place = jnp.argsort(jax.random.bits(key_order, (n_units,)))
+    ends = jnp.round(jnp.cumsum(shares) * n_units)
+    rest = 2 * jax.random.bernoulli(key_rest, 0.5, (n_units,)).astype(jnp.int8) - 1
+    return jnp.where(place < ends[0], memory, jnp.where(place < ends[1], concept, rest))
+
+
 class FamilyEnsemble(eqx.Module):
     """Synchronous recall in memories of families, drawn anew for each replica, each cue of another family.
 
-    States begin with given overlaps with the first child of a family, and, last, in the family's mixed state.
+    States begin as blends of the first child of a family and the family's mixed state, see `blended_cue`.
     The memories of a replica hold the first families of one set: loads share cues and noise.
 
     Args:
@@ -45,25 +64,24 @@ class FamilyEnsemble(eqx.Module):
     n_cues: int = eqx.field(static=True)
 
     def process(self) -> Process:
-        """The process; it begins with initial overlaps, shape (n_starts - 1,)."""
+        """The process; it begins with shares of memory and concept, shape (n_starts, 2)."""
         return Process(self.init, self.step)
 
-    def init(self, key: Key[Array, ""], overlaps: Float[Array, " n_overlaps"]) -> FamilyRecall:
+    def init(self, key: Key[Array, ""], shares: Float[Array, "n_starts 2"]) -> FamilyRecall:
         """Draw families, store all children, draw cues."""
         key_patterns, key_cues = jax.random.split(key)
         patterns = hierarchical_patterns(
             key_patterns, self.n_units, max(self.n_families), self.branching, self.correlation
         ).patterns
         families = patterns[: self.n_cues * self.branching].reshape(self.n_cues, self.branching, self.n_units)
-        of_all = jax.vmap(jax.vmap(overlap_cue, (0, 0, None)), (None, None, 0))
-        cues = of_all(jax.random.split(key_cues, self.n_cues), families[:, 0], overlaps)
         concepts = mixed_state(families)
-        units = jnp.concatenate([cues, concepts[None]]).astype(jnp.float32)
+        blend = jax.vmap(jax.vmap(blended_cue, (0, 0, 0, None)), (None, None, None, 0))
+        units = blend(jax.random.split(key_cues, self.n_cues), families[:, 0], concepts, shares)
         return FamilyRecall(
             tuple(
                 Hopfield(patterns[: count * self.branching], storage="float32") for count in self.n_families
             ),
-            jnp.broadcast_to(units, (len(self.n_families), *units.shape)),
+            jnp.broadcast_to(units.astype(jnp.float32), (len(self.n_families), *units.shape)),
             families.astype(jnp.float32),
             concepts.astype(jnp.float32),
         )

@@ -23,6 +23,8 @@ from neuromanifold.theory.memory._concept_map import FamilyPoint as FamilyPoint
 from neuromanifold.theory.memory._concept_map import family_fixed_points as family_fixed_points
 from neuromanifold.theory.memory._exact_steps import first_step as first_step
 from neuromanifold.theory.memory._exact_steps import second_step as second_step
+from neuromanifold.theory.memory._family_flow import FamilyPlane as FamilyPlane
+from neuromanifold.theory.memory._family_flow import PlanePoint as PlanePoint
 from neuromanifold.theory.memory._signal_to_noise import MacroState as MacroState
 from neuromanifold.theory.memory._signal_to_noise import SignalToNoise as SignalToNoise
 from neuromanifold.theory.memory._signal_to_noise import critical_overlap as critical_overlap
