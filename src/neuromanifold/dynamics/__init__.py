@@ -24,4 +24,5 @@ from neuromanifold.dynamics._run import Run as Run
 from neuromanifold.dynamics._run import RunInterrupted as RunInterrupted
 from neuromanifold.dynamics._run import run as run
 from neuromanifold.dynamics._schedules import Schedule as Schedule
+from neuromanifold.dynamics._schedules import as_schedule as as_schedule
 from neuromanifold.dynamics._schedules import cooling as cooling

@@ -29,3 +29,16 @@ from neuromanifold.theory.memory._signal_to_noise import critical_overlap as cri
 from neuromanifold.theory.memory._signal_to_noise import dynamical_branch as dynamical_branch
 from neuromanifold.theory.memory._signal_to_noise import dynamical_capacity as dynamical_capacity
 from neuromanifold.theory.memory._signal_to_noise import recall_dynamics as recall_dynamics
+from neuromanifold.theory.memory._thermal import ThermalState as ThermalState
+from neuromanifold.theory.memory._thermal import thermal_branch as thermal_branch
+from neuromanifold.theory.memory._thermal import thermal_spin_glass as thermal_spin_glass
+from neuromanifold.theory.memory._thermal_lines import ThermalPhases as ThermalPhases
+from neuromanifold.theory.memory._thermal_lines import memory_phase_diagram as memory_phase_diagram
+from neuromanifold.theory.memory._thermal_lines import mixture_load as mixture_load
+from neuromanifold.theory.memory._thermal_lines import mixture_temperature as mixture_temperature
+from neuromanifold.theory.memory._thermal_lines import retrieval_load as retrieval_load
+from neuromanifold.theory.memory._thermal_lines import retrieval_temperature as retrieval_temperature
+from neuromanifold.theory.memory._thermal_lines import spin_glass_temperature as spin_glass_temperature
+from neuromanifold.theory.memory._thermal_lines import thermal_retrieval as thermal_retrieval
+from neuromanifold.theory.memory._thermal_lines import thermodynamic_load as thermodynamic_load
+from neuromanifold.theory.memory._thermal_lines import thermodynamic_temperature as thermodynamic_temperature
