@@ -27,7 +27,7 @@ from neuromanifold.evidence import (
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import COLOURS, panels, simulation, theory
-from neuromanifold.experiments.memory._ensemble import Ensemble, run_ensemble
+from neuromanifold.experiments.memory._ensemble import Ensemble, ratio_samples, run_ensemble
 from neuromanifold.theory.memory import capacity, dynamical_capacity, retrieval_branch, retrieval_overlap
 
 # A cue that has kept its pattern is told from one that lost it; between the fold (.967) and the remanent
@@ -162,7 +162,7 @@ class MemoryCapacity:
             stays = final > _KEPT
             overlaps.append(final.mean(1))
             fractions.append(stays.mean(1))
-            kept.append(_ratio_samples(final, stays))
+            kept.append(ratio_samples(final, stays))
 
         def stored(name: str, samples: list[np.ndarray], long_name: str) -> dict[str, xr.Variable]:
             return measured_variables(
@@ -254,16 +254,3 @@ class MemoryCapacity:
         right.set_ylim(-0.05, 1.05)
         right.legend(loc="lower left", fontsize="small")
         return figure
-
-
-def _ratio_samples(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Samples, one a set, whose mean and scatter are those of sum(values wanted)/sum(wanted).
-
-    Linearised (delta method): sample_s = ratio + mean_c[(value - ratio) wanted] / mean(wanted); 0 where
-    nothing is wanted.
-    """
-    share = wanted.mean()
-    if share == 0:
-        return np.zeros(len(values))
-    ratio = (values * wanted).mean() / share
-    return ratio + ((values - ratio) * wanted).mean(1) / share

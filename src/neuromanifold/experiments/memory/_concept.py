@@ -32,7 +32,7 @@ from neuromanifold.evidence import (
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import COLOURS, panels, simulation, theory
-from neuromanifold.experiments.memory._capacity import _ratio_samples as ratio_samples
+from neuromanifold.experiments.memory._ensemble import ratio_samples
 from neuromanifold.networks.memory import Hopfield, synchronous
 from neuromanifold.theory.memory import concept_branch, family_states, memory_branch, phase_diagram
 

@@ -107,3 +107,16 @@ def run_ensemble(
         label=label,
     )
     return np.asarray(made.values, np.float64)
+
+
+def ratio_samples(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Samples, one a set, whose mean and scatter are those of sum(values wanted)/sum(wanted).
+
+    Linearised (delta method): sample_s = ratio + mean_c[(value - ratio) wanted] / mean(wanted); 0 where
+    nothing is wanted.
+    """
+    share = wanted.mean()
+    if share == 0:
+        return np.zeros(len(values))
+    ratio = (values * wanted).mean() / share
+    return ratio + ((values - ratio) * wanted).mean(1) / share

@@ -1,8 +1,8 @@
 """Replica-symmetric theory of Hebb's memory at any temperature T >= 0 (Amit, Gutfreund and Sompolinsky).
 
 P = alpha N independent patterns, J_ij = (1/N) sum_mu xi_i^mu xi_j^mu, J_ii = 0, N -> infinity. A state has
-equal overlaps m with n patterns (n = 1 the memory, odd n >= 3 a symmetric mixture, m = 0 the spin glass). With
-S = xi^1 + ... + xi^n, z normal, << >> over both, and sigma = sqrt(alpha r) the noise of the field:
+equal overlaps m with n patterns: n = 1 the memory, odd n >= 3 a symmetric mixture, m = 0 the spin glass.
+With S = xi^1 + ... + xi^n, z normal, << >> over both, and sigma = sqrt(alpha r) the noise of the field:
 
     m = << (S/n) tanh((m S + sigma z)/T) >>
     q = << tanh^2((m S + sigma z)/T) >>
@@ -39,6 +39,7 @@ and 4; replica symmetry breaking section 5); mixtures 1985, Phys. Rev. A 32:1007
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -172,6 +173,28 @@ def branch_load(
     return np.where((m > 0) & (c < 1), sigma**2 * (1 - c) ** 2 / (1 - temperature * c), 0.0)
 
 
+def increasing_root(
+    function: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Where a function changes sign from below to above zero, elementwise: false position after Illinois."""
+    below, above = function(low), function(high)
+    root, side = high, np.zeros(low.shape)
+    for _ in range(80):
+        root = np.clip(high - above * (high - low) / np.where(above > below, above - below, 1.0), low, high)
+        value = function(root)
+        up = value > 0
+        # The end that stays twice in a row counts half.
+        below = np.where(up, np.where(side > 0, below / 2, below), value)
+        above = np.where(up, value, np.where(side < 0, above / 2, above))
+        low, high = np.where(up, low, root), np.where(up, root, high)
+        side = np.where(up, 1.0, -1.0)
+        if np.all((np.abs(value) <= 1e-14) | (high - low <= 1e-14 * high)):
+            break
+    return root
+
+
 def state_at(
     overlap: NDArray[np.float64],
     sigma: NDArray[np.float64],
@@ -283,12 +306,12 @@ def thermal_spin_glass(alpha: ArrayLike, temperature: ArrayLike) -> ThermalState
     glass = t < 1 + np.sqrt(loads)
     # alpha(sigma) at m = 0 rises; sigma at T = 0, sqrt(alpha) + sqrt(2/pi), bounds it from above.
     low, high = zero + 1e-12, np.sqrt(loads) + np.sqrt(2 / np.pi) + 1e-9
-    for _ in range(60):
-        middle = (low + high) / 2
-        c = magnetisation(zero, middle, t)[1]
-        above = (c < 1) & (middle**2 * (1 - c) ** 2 > loads * (1 - t * c))
-        low, high = np.where(above, low, middle), np.where(above, middle, high)
-    state = state_at(zero, high, t, 1)
+
+    def excess(sigma: NDArray[np.float64]) -> NDArray[np.float64]:
+        c = magnetisation(zero, sigma, t)[1]
+        return sigma * (1 - c) - np.sqrt(loads * np.maximum(1 - t * c, 0.0))
+
+    state = state_at(zero, increasing_root(excess, low, high), t, 1)
     # Paramagnet: q = sigma = 0, C = 1/T.
     c = np.where(glass, 0.5, 1 / np.where(t > 0, t, 1.0))
     free = loads / 2 * (1 + t * np.log(1 - c)) - t * np.log(2)
