@@ -90,19 +90,19 @@ _FINITE = (
 class MemoryTemperature:
     """Overlap of a Hebbian memory against temperature, with the replica theory."""
 
-    n_units: int = parameter(600, doc="number of units N", low=100)
+    n_units: int = parameter(800, doc="number of units N", low=100)
     loads: tuple[float, ...] = parameter(
-        (0.01, 0.03, 0.07), doc="loads alpha = P/N", low=0.0, high=0.13, open_low=True
+        (0.01, 0.03, 0.06), doc="loads alpha = P/N", low=0.0, high=0.13, open_low=True
     )
     temperatures: tuple[float, ...] = parameter(
         (0.15, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0), doc="temperatures T", low=0.0, high=2.0
     )
-    n_sets: int = parameter(16, doc="independent sets of patterns, the independent samples", low=2)
+    n_sets: int = parameter(20, doc="independent sets of patterns, the independent samples", low=2)
     n_cues: int = parameter(1, doc="patterns of each set that are recalled", low=1)
     n_burn: int = parameter(20, doc="sweeps before the overlap is measured", unit="sweeps", low=1)
     n_sweeps: int = parameter(30, doc="sweeps over which it is averaged", unit="sweeps", low=1)
     claimed_share: float = parameter(
-        0.75, doc="share of T_M up to which theory and simulation are compared", low=0.1, high=0.95
+        0.7, doc="share of T_M up to which theory and simulation are compared", low=0.1, high=0.95
     )
     lost_share: float = parameter(
         1.3, doc="multiple of T_M from which the memory must be lost", low=1.0, high=3.0
@@ -166,9 +166,10 @@ class MemoryTemperature:
         """Overlaps of the cues that keep their pattern, of all cues, and how many keep it."""
         counts = [round(load * self.n_units) for load in self._loads()]
         temperatures = jnp.asarray(self.temperatures, jnp.float32)[:, None]
+        starts = tuple((cue, 1) for cue in range(self.n_cues))
         kept, overall, shares = [], [], []
         for index, count in enumerate(counts):
-            ensemble = ThermalEnsemble(self.n_units, count, max(counts), self.n_cues, 1, temperatures)
+            ensemble = ThermalEnsemble(self.n_units, count, max(counts), starts, temperatures)
             made = run(
                 ensemble.process(),
                 jax.random.fold_in(key, index),
@@ -178,9 +179,10 @@ class MemoryTemperature:
                 replicas=self.n_sets,
                 label=f"load {self.loads[index]:g}",
             )
-            path = np.asarray(made.values, np.float64)[:, self.n_burn + 1 :, :, :, 0]
+            own = np.diagonal(np.asarray(made.values, np.float64), axis1=3, axis2=4)
+            path = own[:, self.n_burn + 1 :]
             mean = path.mean(1)  # sets, temperatures, cues
-            stays = (mean > _KEPT) & (path[:, -1] > _KEPT)
+            stays = path.min(1) > _KEPT
             kept.append([ratio_samples(mean[:, k], stays[:, k]) for k in range(mean.shape[1])])
             overall.append(mean.mean(2).T)
             shares.append(stays.mean(2).T)
@@ -289,7 +291,7 @@ class MemoryTemperature:
         right.set_xlabel("load α = P/N")
         right.set_ylabel("temperature T")
         right.set_xlim(0, 0.15)
-        right.set_ylim(0, 1.45)
+        right.set_ylim(0, 1.8)
         right.legend(loc="upper right", fontsize="x-small", ncols=1)
         return figure
 

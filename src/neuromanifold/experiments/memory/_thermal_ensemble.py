@@ -31,16 +31,15 @@ class ThermalEnsemble(eqx.Module):
         n_units: N.
         n_patterns: P.
         n_drawn: patterns drawn, at least P, of which the first P are stored.
-        n_cues: states a temperature; state k begins in pattern k, or in the majority of the
-            patterns k n_mixed ... (k + 1) n_mixed - 1.
-        n_mixed: patterns mixed in the start, odd; 1 is a pattern itself.
+        starts: (first, count) of each state: it begins in the majority of `count` patterns, an odd number,
+            from pattern `first` on; a count of 1 is the pattern itself.
+        temperature: T of each group of states, shape (n_temperatures, 1).
     """
 
     n_units: int = eqx.field(static=True)
     n_patterns: int = eqx.field(static=True)
     n_drawn: int = eqx.field(static=True)
-    n_cues: int = eqx.field(static=True)
-    n_mixed: int = eqx.field(static=True)
+    starts: tuple[tuple[int, int], ...] = eqx.field(static=True)
     temperature: Float[Array, "n_temperatures 1"]
 
     def process(self) -> Process:
@@ -50,7 +49,7 @@ class ThermalEnsemble(eqx.Module):
     def init(self, key: Key[Array, ""], x0: Any) -> ThermalState:
         """Draw patterns, store them, begin in them or in their mixtures."""
         del x0
-        patterns, starts = _draw(key, self.n_drawn, self.n_units, self.n_cues, self.n_mixed)
+        patterns, starts = _draw(key, self.n_drawn, self.n_units, self.starts)
         memory = Hopfield(patterns[: self.n_patterns], storage="float32")
         return ThermalState(memory, jnp.broadcast_to(starts, (len(self.temperature), *starts.shape)))
 
@@ -60,15 +59,14 @@ class ThermalEnsemble(eqx.Module):
         units, _ = moved.step(key, t, state.units)
         return ThermalState(state.memory, units), None
 
-    def overlaps(self, state: ThermalState) -> Float[Array, "n_temperatures n_cues n_mixed"]:
-        """Overlap of each state with the patterns it began in."""
-        count = self.n_cues * self.n_mixed
-        wanted = state.memory.select(jnp.arange(count)).reshape(self.n_cues, self.n_mixed, -1)
-        return jnp.einsum("tcn,cmn->tcm", state.units, wanted) / self.n_units
+    def overlaps(self, state: ThermalState) -> Float[Array, "n_temperatures n_cues n_seen"]:
+        """Overlap of each state with all patterns that some state began in."""
+        seen = max(first + count for first, count in self.starts)
+        return jnp.einsum("tcn,mn->tcm", state.units, state.memory.select(jnp.arange(seen))) / self.n_units
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
-def _draw(key: Array, n_drawn: int, n_units: int, n_cues: int, n_mixed: int) -> tuple[Array, Array]:
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+def _draw(key: Array, n_drawn: int, n_units: int, starts: tuple[tuple[int, int], ...]) -> tuple[Array, Array]:
     patterns = random_patterns(key, n_drawn, n_units)
-    families = patterns[: n_cues * n_mixed].reshape(n_cues, n_mixed, n_units)
-    return patterns, mixed_state(families).astype(jnp.float32)
+    states = [mixed_state(patterns[first : first + count]) for first, count in starts]
+    return patterns, jnp.stack(states).astype(jnp.float32)
