@@ -2,6 +2,9 @@
 
 from neuromanifold.networks.memory._asynchronous import asynchronous as asynchronous
 from neuromanifold.networks.memory._dense import DenseHopfield as DenseHopfield
+from neuromanifold.networks.memory._dense_associative import (
+    DenseAssociativeMemory as DenseAssociativeMemory,
+)
 from neuromanifold.networks.memory._hopfield import Hopfield as Hopfield
 from neuromanifold.networks.memory._network import RecallInfo as RecallInfo
 from neuromanifold.networks.memory._network import RecallNetwork as RecallNetwork
