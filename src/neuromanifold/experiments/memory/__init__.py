@@ -2,6 +2,7 @@
 
 from neuromanifold.experiments.memory._capacity import MemoryCapacity as MemoryCapacity
 from neuromanifold.experiments.memory._concept import MemoryConcept as MemoryConcept
+from neuromanifold.experiments.memory._dense import MemoryDense as MemoryDense
 from neuromanifold.experiments.memory._dynamics import MemoryDynamics as MemoryDynamics
 from neuromanifold.experiments.memory._mixtures import MemoryMixtures as MemoryMixtures
 from neuromanifold.experiments.memory._pictures import MemoryPictures as MemoryPictures

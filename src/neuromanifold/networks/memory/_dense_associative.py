@@ -8,16 +8,16 @@ A unit takes the value of lower energy: with E(+-) the energy at x_i = +-1,
     h_i = (E(-) - E(+))/2,     x_i <- sgn(h_i),
 
 so that no update of a single unit raises E, and at a temperature P(x_i = +1) = 1/(1 + exp(-2 h_i/T)) keeps
-exp(-E/T). At n = 2 the field is Hebb's with zero diagonal, h_i = sum_j J_ij x_j, and E its energy less P/2. All
-recall of two-valued units applies: synchronous, asynchronous, any temperature.
+exp(-E/T). At n = 2 the field is Hebb's with zero diagonal, h_i = sum_j J_ij x_j, and E its energy less P/2.
+All recall of two-valued units applies: synchronous, asynchronous, any temperature.
 
 With S_mu = xi^mu . x and a = xi_i^mu x_i = +-1 a flip of unit i takes S_mu to S_mu - 2a, hence
 
     F(S) - F(S - 2a) = A + a B,   A = F(S) - (F(S+2) + F(S-2))/2,   B = (F(S+2) - F(S-2))/2,
     h_i = (x_i sum_mu A_mu + sum_mu xi_i^mu B_mu) / (2 n N^(n-1)),
 
-4 P N operations for all units, O(P) for one. A and B are expanded in powers of 2/S, so that nothing cancels. For
-the exponential memory, with p = softmax(S),
+4 P N operations for all units, O(P) for one. A and B are expanded in powers of 2/S, so that nothing cancels.
+For the exponential memory, with p = softmax(S),
 
     h_i = -(x_i/2) ln(1 + sum_mu p_mu (exp(-2a) - 1)),
 
@@ -146,7 +146,9 @@ class DenseAssociativeMemory(eqx.Module):
     ) -> Float[Array, " cues"]:
         """h_i from S."""
         even, odd = self._parts(carry)
-        return self._answer(even, self.n_units * self.memory.unit_field(odd, unit, jnp.zeros_like(value)), value)
+        return self._answer(
+            even, self.n_units * self.memory.unit_field(odd, unit, jnp.zeros_like(value)), value
+        )
 
     def carry_change(
         self, carry: Float[Array, "cues n_patterns"], unit: Int[Array, ""], change: Float[Array, " cues"]
@@ -155,7 +157,7 @@ class DenseAssociativeMemory(eqx.Module):
         return self.memory.carry_change(carry, unit, change)
 
     def _parts(self, sums: Array) -> tuple[Array, Array]:
-        """What the field needs of S: the sum of A and all B, or of the exponential memory 1 and softmax(S)."""
+        """What the field needs of S: sum of A and all B; of the exponential memory 1 and softmax(S)."""
         if self.interaction == "exponential":
             weights = jax.nn.softmax(sums, axis=-1)
             return jnp.sum(weights, -1), weights
@@ -178,12 +180,10 @@ def _differences(sums: Array, n_units: int, order: int, rectified: bool) -> tupl
     even = sum(
         math.comb(order, k) * scaled ** (order - k) * step**k * n_units for k in range(2, order + 1, 2)
     )
-    odd = sum(
-        math.comb(order, k) * scaled ** (order - k) * step**k * n_units for k in range(1, order + 1, 2)
-    )
+    odd = sum(math.comb(order, k) * scaled ** (order - k) * step**k * n_units for k in range(1, order + 1, 2))
     if not rectified:
         return -jnp.asarray(even), jnp.asarray(odd)
-    # Where S - 2 or S + 2 has another sign than S the kept powers differ; sums are integers, so |S| < 2 there.
+    # Where S - 2 or S + 2 has another sign than S the kept powers differ; S is an integer, so |S| < 2 there.
     near = [n_units * jnp.maximum(scaled + shift * step, 0.0) ** order for shift in (-1, 0, 1)]
     inside, above = jnp.abs(sums) < 2, sums >= 2
     zero = jnp.zeros_like(sums)

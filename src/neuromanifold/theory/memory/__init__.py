@@ -21,6 +21,9 @@ from neuromanifold.theory.memory._concept_map import FamilyFixedPoint as FamilyF
 from neuromanifold.theory.memory._concept_map import FamilyMap as FamilyMap
 from neuromanifold.theory.memory._concept_map import FamilyPoint as FamilyPoint
 from neuromanifold.theory.memory._concept_map import family_fixed_points as family_fixed_points
+from neuromanifold.theory.memory._dense_capacity import bit_error as bit_error
+from neuromanifold.theory.memory._dense_capacity import exponential_capacity as exponential_capacity
+from neuromanifold.theory.memory._dense_capacity import no_error_patterns as no_error_patterns
 from neuromanifold.theory.memory._exact_steps import first_step as first_step
 from neuromanifold.theory.memory._exact_steps import second_step as second_step
 from neuromanifold.theory.memory._signal_to_noise import MacroState as MacroState
