@@ -34,6 +34,8 @@ from neuromanifold.experiments._figure import panels, simulation, theory
 from neuromanifold.networks.memory import DenseAssociativeMemory, asynchronous, synchronous
 from neuromanifold.theory.memory import bit_error, exponential_capacity
 
+_MOST_CUES = 100
+
 
 @experiment(
     Card(
@@ -82,12 +84,12 @@ class MemoryDense:
     orders: tuple[int, ...] = parameter((2, 3, 4), doc="orders n of the energy", low=2, high=8)
     scaled_loads: tuple[float, ...] = parameter((0.2, 0.35), doc="(2n-3)!! K/N^(n-1)", low=0.02, high=2.0)
     n_sets: int = parameter(80, doc="independent sets of patterns, the independent samples", low=10)
-    n_cues: int = parameter(40, doc="patterns of each set from which an update is made", low=1)
+    n_cues: int = parameter(40, doc="patterns of each set from which an update is made", low=1, high=100)
     n_crowd: int = parameter(180, doc="patterns that all memories hold in the comparison of orders", low=10)
     cue_overlap: float = parameter(0.8, doc="overlap of its cues with their patterns", low=0.05, high=1.0)
     n_steps: int = parameter(6, doc="synchronous updates of its recall", unit="updates", low=1)
     n_many: int = parameter(1000, doc="patterns in the exponential memory", low=2)
-    n_few_units: int = parameter(50, doc="units of the exponential memory", low=10)
+    n_few_units: int = parameter(60, doc="units of the exponential memory", low=10)
     many_overlap: float = parameter(0.8, doc="overlap of its cues with their patterns", low=0.05, high=1.0)
 
     def _count(self, order: int, load: float) -> int:
@@ -161,8 +163,11 @@ class MemoryDense:
             return np.asarray(made.values, np.float64)
 
         def ensemble(kind: str, order: int, n_units: int, count: int, overlap: float) -> DenseEnsemble:
-            return DenseEnsemble(kind, order, n_units, count, min(self.n_cues, count), overlap)
+            drawn = most if n_units == self.n_units else count
+            return DenseEnsemble(kind, order, n_units, count, drawn, min(self.n_cues, count), overlap)
 
+        counts = [self._count(order, load) for order in self.orders for load in self.scaled_loads]
+        most = max(*counts, self.n_crowd, self.n_cues)
         wrong = []
         for order in self.orders:
             for load in self.scaled_loads:
@@ -238,7 +243,7 @@ class MemoryDense:
                         read_measured(at, "wrong"),
                         statement=f"n = {order}, scaled load {load:g}: share of wrong units.",
                         system="C1",
-                        resolution=max(0.4 * float(exact.value), 0.004),
+                        resolution=max(0.5 * float(exact.value), 0.005),
                     )
                 )
         crowd = read_measured(record, "crowd_overlap")
@@ -327,14 +332,19 @@ class DenseState(NamedTuple):
 
 
 class DenseEnsemble(eqx.Module):
-    """Synchronous recall in a dense memory that is drawn anew for each replica."""
+    """Synchronous recall in a dense memory that is drawn anew for each replica.
+
+    Of `n_drawn` patterns the first `n_patterns` are stored, so that one program draws for all memories; cues
+    belong to the first `n_cues`.
+    """
 
     interaction: str = eqx.field(static=True)
     order: int = eqx.field(static=True)
     n_units: int = eqx.field(static=True)
     n_patterns: int = eqx.field(static=True)
+    n_drawn: int = eqx.field(static=True)
     n_cues: int = eqx.field(static=True)
-    cue_overlap: float = eqx.field(static=True)
+    cue_overlap: float
 
     def process(self) -> Process:
         """The process; what it begins with is not used."""
@@ -343,9 +353,10 @@ class DenseEnsemble(eqx.Module):
     def init(self, key: Key[Array, ""], x0: Any) -> DenseState:
         """Draw patterns, store them, draw a cue of each of the first."""
         del x0
-        patterns, units = _draw(key, self.n_patterns, self.n_units, self.n_cues, self.cue_overlap)
-        memory = DenseAssociativeMemory(patterns, self.interaction, order=self.order, storage="float32")
-        return DenseState(memory, units)
+        patterns, units = _draw(key, self.n_drawn, self.n_units, self.cue_overlap)
+        kept = patterns[: self.n_patterns]
+        memory = DenseAssociativeMemory(kept, self.interaction, order=self.order, storage="float32")
+        return DenseState(memory, units[: self.n_cues])
 
     def step(self, key: Key[Array, ""], t: Any, state: DenseState) -> tuple[DenseState, None]:
         """One synchronous update of all cues."""
@@ -358,14 +369,14 @@ class DenseEnsemble(eqx.Module):
         return jnp.mean(state.units * wanted, axis=-1)
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _draw(key: Array, n_patterns: int, n_units: int, n_cues: int, overlap: Any) -> tuple[Array, Array]:
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _draw(key: Array, n_patterns: int, n_units: int, overlap: Any) -> tuple[Array, Array]:
+    """Patterns, and a cue of each of the first hundred."""
     key_patterns, key_cues = jax.random.split(key)
     patterns = random_patterns(key_patterns, n_patterns, n_units)
-    of_all = jax.vmap(overlap_cue, (0, 0, None))
-    return patterns, of_all(jax.random.split(key_cues, n_cues), patterns[:n_cues], overlap).astype(
-        jnp.float32
-    )
+    first = patterns[:_MOST_CUES]
+    cues = jax.vmap(overlap_cue, (0, 0, None))(jax.random.split(key_cues, len(first)), first, overlap)
+    return patterns, cues.astype(jnp.float32)
 
 
 def _changed(info: Any) -> Array:
