@@ -5,5 +5,6 @@ from neuromanifold.experiments.memory._concept import MemoryConcept as MemoryCon
 from neuromanifold.experiments.memory._dense import MemoryDense as MemoryDense
 from neuromanifold.experiments.memory._dynamics import MemoryDynamics as MemoryDynamics
 from neuromanifold.experiments.memory._mixtures import MemoryMixtures as MemoryMixtures
+from neuromanifold.experiments.memory._modern import MemoryModern as MemoryModern
 from neuromanifold.experiments.memory._pictures import MemoryPictures as MemoryPictures
 from neuromanifold.experiments.memory._temperature import MemoryTemperature as MemoryTemperature

@@ -26,6 +26,13 @@ from neuromanifold.theory.memory._dense_capacity import exponential_capacity as 
 from neuromanifold.theory.memory._dense_capacity import no_error_patterns as no_error_patterns
 from neuromanifold.theory.memory._exact_steps import first_step as first_step
 from neuromanifold.theory.memory._exact_steps import second_step as second_step
+from neuromanifold.theory.memory._modern import GroupRecall as GroupRecall
+from neuromanifold.theory.memory._modern import GroupWeights as GroupWeights
+from neuromanifold.theory.memory._modern import exponential_load as exponential_load
+from neuromanifold.theory.memory._modern import group_limits as group_limits
+from neuromanifold.theory.memory._modern import group_weights as group_weights
+from neuromanifold.theory.memory._modern import least_separation as least_separation
+from neuromanifold.theory.memory._modern import update_error_bound as update_error_bound
 from neuromanifold.theory.memory._signal_to_noise import MacroState as MacroState
 from neuromanifold.theory.memory._signal_to_noise import SignalToNoise as SignalToNoise
 from neuromanifold.theory.memory._signal_to_noise import critical_overlap as critical_overlap
