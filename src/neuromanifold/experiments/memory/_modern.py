@@ -109,7 +109,7 @@ class MemoryModern:
         """Weights of the groups, limits of stability, and the critical beta of random patterns."""
         design = (self.n_groups, self.group_size, self.correlation)
         fine = np.geomspace(min(self.betas), max(self.betas), 200)
-        at, curve = group_weights(self.betas, *design), group_weights(fine, *design)
+        at, curve = group_weights(np.array(self.betas), *design), group_weights(fine, *design)
         kept: Any = brentq(
             lambda b: float(exponential_load(b, "sphere")) - np.log(2) / 2, 1e-3, 10.0, xtol=1e-12
         )

@@ -92,7 +92,9 @@ class GibbsWeight(eqx.Module):
 
 def stationary_law(network: RecallNetwork, temperature: Temperature) -> GibbsWeight | None:
     """The law of single-unit updates where it is known: an energy, and one constant temperature above 0."""
-    known = network.has_energy and not callable(temperature) and not isinstance(temperature, Tracer)
-    if not known or np.ndim(temperature) or float(np.asarray(temperature)) == 0:
+    if callable(temperature) or isinstance(temperature, Tracer) or not network.has_energy:
         return None
-    return GibbsWeight(network, jnp.asarray(temperature, jnp.result_type(float)))
+    values = np.asarray(temperature, np.float64)
+    if values.ndim or values == 0:
+        return None
+    return GibbsWeight(network, jnp.asarray(values, jnp.result_type(float)))

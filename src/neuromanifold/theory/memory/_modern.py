@@ -191,7 +191,7 @@ def group_weights(
     with jax.enable_x64(True):
         law = GroupRecall(beta, n_groups, group_size, correlation, norm)
         made = run(law.process(), jax.random.key(0), 0.0, n_steps)
-        return GroupWeights(*(np.asarray(x) for x in made.state))
+        return jax.tree.map(np.asarray, made.state)
 
 
 def group_limits(

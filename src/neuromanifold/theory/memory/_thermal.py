@@ -134,9 +134,10 @@ def _unit_entropy(v: Any) -> Any:
 def _average(function: Any, field: Any, n_mixed: int, powers: int = 0) -> NDArray[np.float64]:
     """Sum over the values of S of their weight times (S/n)^powers times function(m S)."""
     values, weights = mixture_weights(n_mixed)
-    return sum(
-        w * (v / n_mixed) ** powers * function(field * v) for v, w in zip(values, weights, strict=True)
-    )
+    total = np.zeros(field.shape)
+    for value, weight in zip(values, weights, strict=True):
+        total = total + weight * (value / n_mixed) ** powers * function(field * value)
+    return total
 
 
 def solve_overlap(
@@ -177,6 +178,7 @@ def increasing_root(
     function: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     low: NDArray[np.float64],
     high: NDArray[np.float64],
+    tolerance: float = 1e-14,
 ) -> NDArray[np.float64]:
     """Where a function changes sign from below to above zero, elementwise: false position after Illinois."""
     below, above = function(low), function(high)
@@ -190,7 +192,7 @@ def increasing_root(
         above = np.where(up, value, np.where(side < 0, above / 2, above))
         low, high = np.where(up, low, root), np.where(up, root, high)
         side = np.where(up, 1.0, -1.0)
-        if np.all((np.abs(value) <= 1e-14) | (high - low <= 1e-14 * high)):
+        if np.all((np.abs(value) <= tolerance) | (high - low <= 1e-14 * high)):
             break
     return root
 
@@ -263,10 +265,10 @@ def thermal_branch(sigma: ArrayLike, temperature: ArrayLike, n_mixed: int = 1) -
     check_mixture(n_mixed)
     s = _checked("sigma", sigma, "be > 0", lambda x: x > 0)
     t = check_temperature(temperature)
-    s, t = (np.array(x) for x in np.broadcast_arrays(s, t))
-    m = solve_overlap(s.ravel(), t.ravel(), n_mixed).reshape(s.shape)
-    state = state_at(m, s, t, n_mixed)
-    return ThermalState(*(np.where(m > 0, field, np.nan) for field in state))
+    s, t = np.broadcast_arrays(s, t)
+    m = solve_overlap(s.ravel(), t.ravel(), n_mixed)
+    state = state_at(m, s.ravel(), t.ravel(), n_mixed)
+    return ThermalState(*(np.where(m > 0, field, np.nan).reshape(s.shape) for field in state))
 
 
 def check_mixture(n_mixed: int) -> int:
@@ -305,11 +307,11 @@ def thermal_spin_glass(alpha: ArrayLike, temperature: ArrayLike) -> ThermalState
     zero = np.zeros(loads.shape)
     glass = t < 1 + np.sqrt(loads)
     # alpha(sigma) at m = 0 rises; sigma at T = 0, sqrt(alpha) + sqrt(2/pi), bounds it from above.
-    low, high = zero + 1e-12, np.sqrt(loads) + np.sqrt(2 / np.pi) + 1e-9
+    low, high = zero + 1e-5, np.sqrt(loads) + np.sqrt(2 / np.pi) + 1e-9
 
     def excess(sigma: NDArray[np.float64]) -> NDArray[np.float64]:
         c = magnetisation(zero, sigma, t)[1]
-        return sigma * (1 - c) - np.sqrt(loads * np.maximum(1 - t * c, 0.0))
+        return 1 - c - np.sqrt(loads * np.maximum(1 - t * c, 0.0)) / sigma
 
     state = state_at(zero, increasing_root(excess, low, high), t, 1)
     # Paramagnet: q = sigma = 0, C = 1/T.

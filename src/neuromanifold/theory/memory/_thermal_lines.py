@@ -61,7 +61,7 @@ def _top(temperature: NDArray[np.float64], n_mixed: int) -> tuple[NDArray[np.flo
     """Sigma and load of the spinodal at temperatures of shape (k,); NaN and 0 where nothing is retrieved."""
     grid = np.tile(_SIGMA, (len(temperature), 1))
     rows = np.arange(len(temperature))
-    ratio = _SIGMA[1] / _SIGMA[0]
+    ratio, centre, load = _SIGMA[1] / _SIGMA[0], np.zeros(len(temperature)), np.zeros(len(temperature))
     for _ in range(_ROUNDS):
         values = branch_load(grid, np.broadcast_to(temperature[:, None], grid.shape), n_mixed)
         best = np.argmax(values, axis=1)
@@ -208,11 +208,8 @@ def _inverse(line: Callable[[Any], NDArray[np.float64]], alpha: ArrayLike) -> ND
     above = line(grid) >= loads.reshape(-1, 1)
     last = above.shape[1] - 1 - np.argmax(above[:, ::-1], axis=1)
     low, high = grid[last], grid[np.minimum(last + 1, 40)]
-    for _ in range(30):
-        middle = (low + high) / 2
-        inside = line(middle) >= loads.ravel()
-        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
-    return np.where(above.any(1), low, np.nan).reshape(loads.shape)
+    at = increasing_root(lambda t: loads.ravel() - line(t), low, high, 1e-12)
+    return np.where(above.any(1), at, np.nan).reshape(loads.shape)
 
 
 def retrieval_temperature(alpha: ArrayLike) -> NDArray[np.float64]:
@@ -252,7 +249,7 @@ def spin_glass_temperature(alpha: ArrayLike) -> NDArray[np.float64]:
     Raises:
         ValueError: a load that is not positive.
     """
-    return 1 + np.sqrt(check_load(alpha))
+    return np.asarray(1 + np.sqrt(check_load(alpha)))
 
 
 def thermal_retrieval(alpha: ArrayLike, temperature: ArrayLike, n_mixed: int = 1) -> ThermalState:
