@@ -125,12 +125,12 @@ def test_bound_of_one_update_and_of_the_fixed_point():
             x = softmax(beta * x @ patterns.T, axis=1) @ patterns
         assert np.all(np.linalg.norm(x - patterns, axis=1)[safe] <= radius)
     assert safe.any()
-    # The bound is not idle: without the factor 2 M d it is broken.
-    start = patterns + 1.5 * noise / np.linalg.norm(noise, axis=1, keepdims=True)
-    after = softmax(0.5 * start @ patterns.T, axis=1) @ patterns
-    assert np.any(
-        np.linalg.norm(after - patterns, axis=1) > update_error_bound(p, separation, norm, 0.0, 0.5)
-    )
+    # The bound is not idle: without the term 2 M d it is broken by a step towards the nearest pattern.
+    nearest = patterns[np.argmax(products - 2 * n * np.eye(p), axis=1)] - patterns
+    start = patterns + 1.5 * nearest / np.linalg.norm(nearest, axis=1, keepdims=True)
+    error = np.linalg.norm(softmax(2.0 * start @ patterns.T, axis=1) @ patterns - patterns, axis=1)
+    assert np.all(error <= update_error_bound(p, separation, norm, 1.5, 2.0))
+    assert np.all(error > update_error_bound(p, separation, norm, 0.0, 2.0))
 
 
 def test_law_of_groups_is_that_of_the_patterns():

@@ -136,7 +136,7 @@ def no_error_patterns(n_units: ArrayLike, order: int = 2) -> NDArray[np.float64]
     order = check_integer("order", order, 2)
     size = check_finite("n_units", n_units).astype(np.float64)
     require(np.all(size >= 2), "n_units", "be >= 2", n_units)
-    return size ** (order - 1) / (2 * double_factorial(order) * np.log(size))
+    return np.asarray(size ** (order - 1) / (2 * double_factorial(order) * np.log(size)))
 
 
 def rate(overlap: ArrayLike) -> NDArray[np.float64]:
@@ -144,7 +144,7 @@ def rate(overlap: ArrayLike) -> NDArray[np.float64]:
     x = np.abs(check_finite("overlap", overlap).astype(np.float64))
     require(np.all(x <= 1), "overlap", "lie in [-1, 1]", overlap)
     rest = np.where(x < 1, 1 - x, 1.0)
-    return ((1 + x) * np.log1p(x) + (1 - x) * np.log(rest)) / 2
+    return np.asarray(((1 + x) * np.log1p(x) + (1 - x) * np.log(rest)) / 2)
 
 
 def exponential_capacity(flips: ArrayLike = 0.0, patterns: str = "all") -> NDArray[np.float64]:
@@ -171,5 +171,5 @@ def exponential_capacity(flips: ArrayLike = 0.0, patterns: str = "all") -> NDArr
     require(np.all((rho >= 0) & (rho <= 0.5)), "flips", "lie in [0, 0.5]", flips)
     x = 1 - 2 * rho
     if patterns == "all":
-        return rate(x) / 2
+        return np.asarray(rate(x) / 2)
     return np.where(x <= math.tanh(2.0), rate(x), 2 * x - math.log(math.cosh(2.0)))
