@@ -81,15 +81,15 @@ _FINITE = (
 class MemoryMixtures:
     """Overlaps of symmetric mixtures against load and temperature."""
 
-    n_units: int = parameter(1600, doc="number of units N", low=200)
-    loads: tuple[float, ...] = parameter((0.005, 0.01, 0.06), doc="loads alpha = P/N", low=0.0, high=0.13)
+    n_units: int = parameter(1000, doc="number of units N", low=200)
+    loads: tuple[float, ...] = parameter((0.008, 0.014, 0.07), doc="loads alpha = P/N", low=0.0, high=0.13)
     temperatures: tuple[float, ...] = parameter(
         (0.0, 0.1, 0.2, 0.35, 0.5), doc="temperatures T; the first must be 0", low=0.0, high=1.0
     )
     mixed: tuple[int, ...] = parameter((3, 5), doc="numbers n of patterns mixed, odd", low=3, high=15)
     n_sets: int = parameter(24, doc="independent sets of patterns, the independent samples", low=2)
-    n_burn: int = parameter(15, doc="sweeps before overlaps are measured", unit="sweeps", low=1)
-    n_sweeps: int = parameter(10, doc="sweeps over which they are averaged", unit="sweeps", low=1)
+    n_burn: int = parameter(10, doc="sweeps before overlaps are measured", unit="sweeps", low=1)
+    n_sweeps: int = parameter(6, doc="sweeps over which they are averaged", unit="sweeps", low=1)
 
     def check(self) -> None:
         """Odd mixtures, patterns enough for them, temperatures from 0 on."""

@@ -90,7 +90,7 @@ _FINITE = (
 class MemoryTemperature:
     """Overlap of a Hebbian memory against temperature, with the replica theory."""
 
-    n_units: int = parameter(800, doc="number of units N", low=100)
+    n_units: int = parameter(700, doc="number of units N", low=100)
     loads: tuple[float, ...] = parameter(
         (0.01, 0.03, 0.06), doc="loads alpha = P/N", low=0.0, high=0.13, open_low=True
     )

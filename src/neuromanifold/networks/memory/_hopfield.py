@@ -184,7 +184,7 @@ class Hopfield(eqx.Module):
         rows = self.blocks.reshape(-1, self.n_patterns)[: self.n_units].astype(self.bias.dtype)
         return (self._mix(rows) @ rows.T).T / self.n_units - jnp.diag(self.diagonal) / self.n_units
 
-    def carry(self, state: Float[Array, "cues n_units"]) -> Float[Array, "cues n_patterns"]:
+    def carry(self, state: Float[Array, "*cues n_units"]) -> Float[Array, "*cues n_patterns"]:
         """Xi x, from which the field of a unit costs O(P)."""
         return self._sums(state)
 

@@ -46,8 +46,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, ArrayLike, Float
-from numpy.typing import NDArray
+from jaxtyping import Array, Float
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
 from neuromanifold._base import check_choice, check_finite, check_integer, check_real, require

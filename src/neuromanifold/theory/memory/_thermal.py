@@ -274,7 +274,7 @@ def thermal_branch(sigma: ArrayLike, temperature: ArrayLike, n_mixed: int = 1) -
 def check_mixture(n_mixed: int) -> int:
     """An odd number of patterns."""
     n_mixed = check_integer("n_mixed", n_mixed, 1)
-    require(n_mixed % 2 == 1, "n_mixed", "be odd: even mixtures are nowhere stable", n_mixed)
+    require(n_mixed % 2 == 1, "n_mixed", "be odd (even mixtures are nowhere stable)", n_mixed)
     return n_mixed
 
 
