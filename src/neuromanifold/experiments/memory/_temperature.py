@@ -291,7 +291,7 @@ class MemoryTemperature:
         right.set_xlabel("load α = P/N")
         right.set_ylabel("temperature T")
         right.set_xlim(0, 0.15)
-        right.set_ylim(0, 1.8)
+        right.set_ylim(0, 2.1)
         right.legend(loc="upper right", fontsize="x-small", ncols=1)
         return figure
 
