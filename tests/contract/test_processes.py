@@ -15,13 +15,21 @@ import optax
 import pytest
 
 from neuromanifold.data import random_patterns
-from neuromanifold.dynamics import Process, block_gibbs, gibbs, glauber, little, metropolis, run
+from neuromanifold.dynamics import Process, block_gibbs, cooling, gibbs, glauber, little, metropolis, run
 from neuromanifold.learning import backpropagation, learner
 from neuromanifold.networks.convolutional import ModernLeNet
-from neuromanifold.networks.memory import DenseHopfield, Hopfield, asynchronous, from_signs, synchronous
+from neuromanifold.networks.memory import (
+    DenseAssociativeMemory,
+    DenseHopfield,
+    Hopfield,
+    ModernHopfield,
+    asynchronous,
+    from_signs,
+    synchronous,
+)
 from neuromanifold.networks.random import random_deep_network
 from neuromanifold.theory.meanfield import activation, correlation_process, length_process
-from neuromanifold.theory.memory import SignalToNoise
+from neuromanifold.theory.memory import GroupRecall, SignalToNoise
 
 N = 12
 PATTERNS = np.asarray(random_patterns(jax.random.key(7), 3, N))
@@ -76,6 +84,15 @@ TABLE = {
     "recall, asynchronous": (asynchronous(Hopfield(PATTERNS)), CUE),
     "recall, dense, one unit a step": (asynchronous(SIGNS, "uniform", 1), CUE),
     "recall, 0/1 units": (asynchronous(from_signs(SIGNS)), (CUE + 1) / 2),
+    "recall, temperature": (asynchronous(Hopfield(PATTERNS), temperature=0.6), CUE),
+    "recall, synchronous, cooling": (
+        synchronous(Hopfield(PATTERNS), temperature=cooling("linear", 1.0, 0.0, 5)),
+        CUE,
+    ),
+    "recall, dense of order 3": (asynchronous(DenseAssociativeMemory(PATTERNS, order=3)), CUE),
+    "recall, exponential": (synchronous(DenseAssociativeMemory(PATTERNS, "exponential")), CUE),
+    "recall, modern": (ModernHopfield(PATTERNS.astype(np.float32), 0.4).process(), 1.5 * CUE),
+    "recall in groups": (GroupRecall([0.5, 8.0], 3, 4, 0.6).process(), 0.0),
     "random deep network": (random_deep_network(jnp.tanh, 8, sigma_w=1.5, sigma_b=0.3), PAIR),
     "random recurrent network": (
         random_deep_network(jnp.tanh, 8, sigma_w=1.5, sigma_b=0.3, mode="reused", weights="orthogonal"),

@@ -21,6 +21,7 @@ from neuromanifold.dynamics._process import Process as Process
 from neuromanifold.dynamics._progress import ProgressReport as ProgressReport
 from neuromanifold.dynamics._run import run as run
 from neuromanifold.dynamics._schedules import Schedule as Schedule
+from neuromanifold.dynamics._schedules import as_schedule as as_schedule
 from neuromanifold.dynamics._schedules import cooling as cooling
 from neuromanifold.dynamics._seen import NonFiniteError as NonFiniteError
 from neuromanifold.dynamics._seen import Run as Run

@@ -19,8 +19,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, Num, PyTree
 
-from neuromanifold._base import check_choice, check_integer, check_real, require
+from neuromanifold._base import check_choice, check_integer, require
 from neuromanifold.dynamics._process import Process
+from neuromanifold.dynamics._schedules import as_schedule
 
 ORDERS = ("random", "permuted", "sequential")
 
@@ -29,18 +30,6 @@ Temperature = float | Callable[..., Any]
 
 def _start(key: Key[Array, ""], x0: PyTree) -> PyTree:
     return jax.tree.map(jnp.asarray, x0)
-
-
-class _Constant(eqx.Module):
-    value: Array
-
-    def __call__(self, t: Array) -> Array:
-        return self.value
-
-
-def _schedule(name: str, value: Temperature) -> Callable[..., Any]:
-    """A number >= 0 or a schedule t -> number, as a schedule."""
-    return value if callable(value) else _Constant(jnp.asarray(check_real(name, value, 0)))
 
 
 class _SingleUnit(eqx.Module):
@@ -172,7 +161,7 @@ def glauber(
         ValueError: an argument outside its range.
     """
     check_choice("rule", rule, ("heat bath", "metropolis"))
-    units = _Glauber(field, _schedule("beta", beta))
+    units = _Glauber(field, as_schedule("beta", beta))
     conditional = units.draw if rule == "heat bath" else units.flip
     return gibbs(conditional, n_units, order=order, updates=updates, log_weight=log_weight)
 
@@ -190,7 +179,7 @@ def little(field: Callable[..., Any], beta: Temperature) -> Process:
     Raises:
         ValueError: beta negative or not finite.
     """
-    return Process(_start, _Glauber(field, _schedule("beta", beta)).together)
+    return Process(_start, _Glauber(field, as_schedule("beta", beta)).together)
 
 
 class Acceptance(eqx.Module):
@@ -233,7 +222,7 @@ def metropolis(
         ValueError: beta negative or not finite.
     """
     constant = not callable(beta)
-    module = _Metropolis(log_weight, propose, _schedule("beta", beta))
+    module = _Metropolis(log_weight, propose, as_schedule("beta", beta))
     declared = _Tempered(log_weight, float(beta)) if constant else None  # pyright: ignore[reportArgumentType]
     return Process(_start, module.step, log_weight=declared)
 

@@ -6,6 +6,9 @@ these does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
@@ -62,3 +65,23 @@ def cooling(kind: str, start: float, stop: float, n_steps: int) -> Schedule:
     schedule = Schedule(kind, start, stop, n_steps)
     require(stop <= start, "stop", f"be <= start = {start!r} for a temperature that falls", stop)
     return schedule
+
+
+class _Constant(eqx.Module):
+    value: Array
+
+    def __call__(self, t: ArrayLike) -> Array:
+        return self.value
+
+
+def as_schedule(name: str, value: Any) -> Callable[..., Any]:
+    """A schedule as it is; a number >= 0 as a schedule that stays there.
+
+    Args:
+        name: what the number is, for the message.
+        value: a number >= 0, or a schedule t -> number.
+
+    Raises:
+        ValueError: a number that is negative or not finite.
+    """
+    return value if callable(value) else _Constant(jnp.asarray(check_real(name, value, 0)))

@@ -2,7 +2,12 @@
 
 from neuromanifold.networks.memory._asynchronous import asynchronous as asynchronous
 from neuromanifold.networks.memory._dense import DenseHopfield as DenseHopfield
+from neuromanifold.networks.memory._dense_associative import (
+    DenseAssociativeMemory as DenseAssociativeMemory,
+)
 from neuromanifold.networks.memory._hopfield import Hopfield as Hopfield
+from neuromanifold.networks.memory._modern import ModernHopfield as ModernHopfield
+from neuromanifold.networks.memory._modern import ModernInfo as ModernInfo
 from neuromanifold.networks.memory._network import RecallInfo as RecallInfo
 from neuromanifold.networks.memory._network import RecallNetwork as RecallNetwork
 from neuromanifold.networks.memory._synchronous import synchronous as synchronous

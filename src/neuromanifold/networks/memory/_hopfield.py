@@ -149,14 +149,16 @@ class Hopfield(eqx.Module):
         """m_mu = (1/N) sum_i xi_i^mu x_i for every pattern."""
         return self._sums(state.astype(self.bias.dtype)) / self.n_units
 
+    def superpose(self, weights: Float[Array, "*cues n_patterns"]) -> Float[Array, "*cues n_units"]:
+        """Sum_mu c_mu xi_i^mu for every unit; one product for all cues."""
+        if len(self.blocks) == 1:
+            return weights @ self.blocks[0].astype(weights.dtype).T
+        raised = jax.lax.map(lambda block: weights @ block.astype(weights.dtype).T, self.blocks)
+        return jnp.moveaxis(raised, 0, -2).reshape(*weights.shape[:-1], -1)[..., : self.n_units]
+
     def field(self, state: Float[Array, "*cues n_units"]) -> Float[Array, "*cues n_units"]:
         """H = (1/N) Xi^T A (Xi x) - d x + s - theta for every unit; one product for all cues."""
-        mixed = self._mix(self._sums(state))
-        if len(self.blocks) == 1:
-            raised = mixed @ self.blocks[0].astype(state.dtype).T
-        else:
-            raised = jax.lax.map(lambda block: mixed @ block.astype(mixed.dtype).T, self.blocks)
-            raised = jnp.moveaxis(raised, 0, -2).reshape(*state.shape[:-1], -1)[..., : self.n_units]
+        raised = self.superpose(self._mix(self._sums(state)))
         return (raised - _same_rank(self.diagonal, state) * state) / self.n_units + _same_rank(
             self.bias, state
         )
@@ -182,7 +184,7 @@ class Hopfield(eqx.Module):
         rows = self.blocks.reshape(-1, self.n_patterns)[: self.n_units].astype(self.bias.dtype)
         return (self._mix(rows) @ rows.T).T / self.n_units - jnp.diag(self.diagonal) / self.n_units
 
-    def carry(self, state: Float[Array, "cues n_units"]) -> Float[Array, "cues n_patterns"]:
+    def carry(self, state: Float[Array, "*cues n_units"]) -> Float[Array, "*cues n_patterns"]:
         """Xi x, from which the field of a unit costs O(P)."""
         return self._sums(state)
 

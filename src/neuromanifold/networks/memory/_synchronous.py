@@ -1,13 +1,16 @@
 """Synchronous recall: all units at once, x(t+1) = sgn(h(x(t))).
 
 With symmetric couplings it ends in a fixed point or a cycle of two states (Goles-Chacc, Fogelman-Soulie and
-Pellegrin 1985). Time: one step is one update of every unit.
+Pellegrin 1985). At a temperature T > 0 all units are drawn at once, P(x_i = +1) = 1/(1 + exp(-2 h_i/T)) for
+units +-1 (Little's dynamics), whose stationary law is not exp(-E/T). Time: one step is one update of every
+unit.
 
 Source: Amari 1972, IEEE Trans. Comput. C-21:1197; Little 1974, Math. Biosci. 19:101.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -16,10 +19,12 @@ from jaxtyping import Array, Float
 
 from neuromanifold.dynamics import Process
 from neuromanifold.networks.memory._network import RecallInfo, RecallNetwork
+from neuromanifold.networks.memory._thermal import Temperature, field_noise, temperature_schedule
 
 
 class _Synchronous(eqx.Module):
     network: RecallNetwork
+    temperature: Callable[..., Any] | None
 
     def init(self, key: Any, cue: Any) -> Float[Array, "*cues n_units"]:
         del key
@@ -28,12 +33,15 @@ class _Synchronous(eqx.Module):
     def step(
         self, key: Any, t: Any, state: Float[Array, "*cues n_units"]
     ) -> tuple[Float[Array, "*cues n_units"], RecallInfo]:
-        del key, t
-        after = self.network.respond(self.network.field(state), state)
+        field = self.network.field(state)
+        if self.temperature is not None:
+            shape, n = state.shape[:-1], state.shape[-1]
+            field += field_noise(self.network, self.temperature, key, t, shape, n).astype(field.dtype)
+        after = self.network.respond(field, state)
         return after, RecallInfo(jnp.sum(after != state, -1))
 
 
-def synchronous(network: RecallNetwork) -> Process:
+def synchronous(network: RecallNetwork, *, temperature: Temperature = 0.0) -> Process:
     """The process of updating all units at once.
 
     It begins with a cue of shape (n_units,) or with cues of shape (..., n_units), which move together in one
@@ -41,6 +49,10 @@ def synchronous(network: RecallNetwork) -> Process:
 
     Args:
         network: `Hopfield`, `DenseHopfield`, `ThresholdNetwork` or another `RecallNetwork`.
+        temperature: see `asynchronous`.
+
+    Raises:
+        ValueError: a temperature below zero.
     """
-    moved = _Synchronous(network)
+    moved = _Synchronous(network, temperature_schedule(temperature))
     return Process(moved.init, moved.step)
