@@ -1,44 +1,35 @@
 """Experiments on temperature, mixtures, dense and modern memories: claims hold and can fail."""
 
-import jax
 import numpy as np
 import pytest
-import xarray as xr
 from scipy.optimize import brentq
 
-from neuromanifold.dynamics import run
 from neuromanifold.experiments.memory import MemoryDense, MemoryMixtures, MemoryModern, MemoryTemperature
 from neuromanifold.theory.memory import bit_error, group_weights
 
 
-def record_of(experiment, seed=0):
-    predicted, simulated = experiment.predict(), experiment.simulate(jax.random.key(seed), run)
-    assert not set(predicted.data_vars) & set(simulated.data_vars)
-    return xr.merge([predicted, simulated])
-
-
 @pytest.fixture(scope="module")
-def temperature():
+def temperature(reproduced):
     experiment = MemoryTemperature(n_units=400, loads=(0.03,), temperatures=(0.3, 0.42, 0.9), n_sets=20)
-    return experiment, record_of(experiment)
+    return experiment, reproduced(experiment)
 
 
 @pytest.fixture(scope="module")
-def mixtures():
+def mixtures(reproduced):
     experiment = MemoryMixtures(n_units=700, loads=(0.01, 0.08), temperatures=(0.0, 0.1, 0.5), n_sets=20)
-    return experiment, record_of(experiment)
+    return experiment, reproduced(experiment)
 
 
 @pytest.fixture(scope="module")
-def dense():
+def dense(reproduced):
     experiment = MemoryDense(orders=(2, 3), scaled_loads=(0.35,))
-    return experiment, record_of(experiment)
+    return experiment, reproduced(experiment)
 
 
 @pytest.fixture(scope="module")
-def modern():
+def modern(reproduced):
     experiment = MemoryModern(sizes=(16,), n_steps=120, betas=(1.0, 3.0, 7.5, 9.0, 24.0), n_cues=20)
-    return experiment, record_of(experiment)
+    return experiment, reproduced(experiment)
 
 
 def verdicts(made):
