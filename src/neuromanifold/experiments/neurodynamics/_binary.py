@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int8, Key
+from jaxtyping import Array, Key
+from numpy.typing import NDArray
 
-from neuromanifold.data import overlap_cue, random_patterns
 from neuromanifold.dynamics import run as run_here
 from neuromanifold.evidence import Prediction
 from neuromanifold.networks.random import BinaryState, binary_activities, binary_network, hamming_from_first
@@ -63,31 +62,28 @@ def curve(start: tuple[float, ...], n_steps: int, **law: float) -> Curve:
     return Curve(np.asarray(made.mean), np.asarray(made.bias), spread)
 
 
-def nearest(value: float, n_units: int) -> float:
-    """The nearest Hamming distance that n units can have, counted as `data.overlap_cue` counts."""
-    return float(np.round(np.float32(n_units * (1 - np.float32(1 - 2 * value)) / 2)) / n_units)
-
-
 def reference_and_others(
-    key: Key[Array, ""], n_units: int, distances: tuple[float, ...], activity: float = 0.0
-) -> Int8[Array, "n_states n_units"]:
-    """A state, and one at each Hamming distance from it.
+    n_units: int, distances: tuple[float, ...], activity: float = 1.0
+) -> NDArray[np.float32]:
+    """A state of given activity, and one at each Hamming distance from it.
 
-    Without activity the first is random; with activity X it is +1 in exactly round(n (1 + X)/2) units, and each
-    other one differs from it in the same share of its +1 and of its -1 units as far as n allows.
+    Units of a random network are exchangeable, so that it does not matter which of them are +1: the first ones
+    are. Each other state differs from the reference in the same share of its +1 and of its -1 units, as far as
+    n allows, so that its activity is X (1 - 2D).
     """
-    key_first, key_others = jax.random.split(key)
-    keys = jax.random.split(key_others, len(distances))
-    overlaps = 1.0 - 2.0 * jnp.asarray(distances)
-    if activity == 0.0:
-        first = random_patterns(key_first, 1, n_units)[0]
-        others = jax.vmap(overlap_cue, (0, None, 0))(keys, first, overlaps)
-    else:
-        n_up = round(n_units * (1 + activity) / 2)
-        first = jnp.where(jnp.arange(n_units) < n_up, 1, -1).astype(jnp.int8)
-        parts = [jax.vmap(overlap_cue, (0, None, 0))(keys, part, overlaps) for part in (first[:n_up], first[n_up:])]
-        others = jnp.concatenate(parts, axis=1)
-    return jnp.concatenate([first[None], others])
+    n_up = round(n_units * (1 + activity) / 2)
+    states = np.ones((1 + len(distances), n_units), np.float32)
+    states[:, n_up:] = -1
+    for state, distance in zip(states[1:], distances, strict=True):
+        state[: round(distance * n_up)] *= -1
+        state[n_up : n_up + round(distance * (n_units - n_up))] *= -1
+    return states
+
+
+def order_parameters(states: NDArray[np.float32], other: int) -> tuple[float, float, float]:
+    """(X, Y, D) of the reference and another of the states."""
+    first, second = states[0].astype(float), states[other].astype(float)
+    return float(first.mean()), float(second.mean()), float((first != second).mean())
 
 
 def _watch(state: BinaryState) -> tuple[Array, Array]:

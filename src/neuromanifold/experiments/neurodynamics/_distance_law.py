@@ -27,7 +27,7 @@ from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import panels, simulation, theory
 from neuromanifold.experiments.neurodynamics._binary import (
     curve,
-    nearest,
+    order_parameters,
     reference_and_others,
     simulate_networks,
     spread_samples,
@@ -99,35 +99,37 @@ class DistanceLaw:
 
     def check(self) -> None:
         """The distances followed are ones that the networks can have."""
-        least = min(nearest(d, self.small_units) for d in self.distances)
+        least = min(float(self._starts(activity)[1][:, 2].min()) for activity in (1.0, self.activity))
         require(least > 0, "distances", "be at least one unit of small_units", self.distances)
-        require(nearest(self.start, self.n_units) > 0, "start", "be at least one unit of n_units", self.start)
+        require(round(self.start * self.n_units) > 0, "start", "be at least one unit of n_units", self.start)
 
     def _means(self) -> dict[str, float]:
         return {"sigma_w": 1.0, "mean_w": self.mean_w, "mean_b": self.mean_b}
 
-    def _starts_with_means(self) -> list[tuple[float, float, float]]:
-        n_up = round(self.small_units * (1 + self.activity) / 2)
-        first = 2 * n_up / self.small_units - 1
-        made = []
-        for d in self.distances:
-            up = round(nearest(d, n_up) * n_up)
-            down = round(nearest(d, self.small_units - n_up) * (self.small_units - n_up))
-            made.append((first, first - 2 * (up - down) / self.small_units, (up + down) / self.small_units))
-        return made
+    def _starts(self, activity: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """Small states and the (X, Y, D) of each against the first."""
+        states = reference_and_others(self.small_units, self.distances, activity)
+        return states, np.array([order_parameters(states, i) for i in range(1, len(states))])
 
     def predict(self) -> xr.Dataset:
         """Laws of one layer, curves in time, fixed point, scatter."""
-        exact = [nearest(d, self.small_units) for d in self.distances]
+        exact = self._starts()[1][:, 2]
         one = np.stack([hamming_map(exact, sigma_w=1.0, sigma_b=r) for r in self.ratios])
         scatter = np.sqrt(one * (1 - one) / self.small_units)
-        triples = np.array(self._starts_with_means())
+        triples = self._starts(self.activity)[1]
         fine = np.linspace(0.0, 1.0, 201)
         # Another state that differs in the same share of +1 and -1 units has activity X (1 - 2D).
         others = self.activity * (1 - 2 * fine)
         law = {"sigma_w": 1.0, "sigma_b": self.sigma_b}
-        followed = curve((0.0, 0.0, nearest(self.start, self.n_units)), self.depth, **law)
-        small = curve((0.0, 0.0, exact[1]), 3, **law)
+        pair = order_parameters(reference_and_others(self.n_units, (self.start,)), 1)
+        followed = curve((0.0, 0.0, pair[2]), self.depth, **law)
+        small = curve((0.0, 0.0, float(exact[1])), self.depth, **law)
+        with_means = hamming_map(
+            np.append(triples[:, 2], fine),
+            activity_1=np.append(triples[:, 0], np.full(fine.size, self.activity)),
+            activity_2=np.append(triples[:, 1], others),
+            **self._means(),
+        )
         in_time = followed.at_size(self.n_units, 2)
         reused = np.where(np.arange(self.depth + 1) > 1, 1.0 / self.n_units, 0.0)
         last = small.spread_at_size(self.small_units, 2)[3]
@@ -141,11 +143,7 @@ class DistanceLaw:
             ),
             **predicted_variable(
                 "means_law",
-                Prediction(
-                    hamming_map(
-                        triples[:, 2], activity_1=triples[:, 0], activity_2=triples[:, 1], **self._means()
-                    )
-                ),
+                Prediction(with_means[: len(triples)]),
                 ("distance",),
                 long_name="distance D', with means",
             ),
@@ -156,7 +154,7 @@ class DistanceLaw:
             ),
             "line_means": (
                 "line",
-                hamming_map(fine, activity_1=self.activity, activity_2=others, **self._means()),
+                with_means[len(triples) :],
                 {"long_name": "distance D', with means", "units": "1"},
             ),
             "end": ((), hamming_fixed_point(1.0, self.sigma_b).value, {"long_name": "D*", "units": "1"}),
@@ -179,9 +177,9 @@ class DistanceLaw:
 
     def simulate(self, key: Key[Array, ""], run: Callable[..., Any]) -> xr.Dataset:
         """Small networks for the law of one layer and its scatter, larger ones followed in time."""
-        key_states, key_small, key_long = jax.random.split(key, 3)
+        key_small, key_long = jax.random.split(key)
         variables: dict[str, xr.Variable] = {}
-        states = reference_and_others(key_states, self.small_units, self.distances)
+        states, _ = self._starts()
         means, spreads, errors = [], [], []
         for index, ratio in enumerate((*self.ratios, self.sigma_b)):
             (_, moved), _ = simulate_networks(
@@ -212,14 +210,14 @@ class DistanceLaw:
             long_name="standard deviation of D'",
         )
         variables |= measured_variables("late_spread", late, long_name="standard deviation of D after 3 steps")
-        with_means = reference_and_others(key_states, self.small_units, self.distances, self.activity)
+        with_means, _ = self._starts(self.activity)
         (_, moved), _ = simulate_networks(
             run, key_small, with_means, 3, self.n_small, "one layer, with means", **self._means()
         )
         variables |= measured_variables(
             "means", estimate(moved[:, 1]), ("distance",), long_name="distance D', with means"
         )
-        pair = reference_and_others(key_states, self.n_units, (self.start,))
+        pair = reference_and_others(self.n_units, (self.start,))
         for index, (weights, count) in enumerate((("fresh", self.n_networks), ("same", self.n_reused))):
             (_, moved), _ = simulate_networks(
                 run,
