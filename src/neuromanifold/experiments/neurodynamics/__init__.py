@@ -3,3 +3,4 @@
 from neuromanifold.experiments.neurodynamics._distance_law import DistanceLaw as DistanceLaw
 from neuromanifold.experiments.neurodynamics._activity_law import ActivityLaw as ActivityLaw
 from neuromanifold.experiments.neurodynamics._self_consistency import SelfConsistency as SelfConsistency
+from neuromanifold.experiments.neurodynamics._lateral_feedback import LateralFeedback as LateralFeedback

@@ -15,3 +15,5 @@ from neuromanifold.networks.random._deep import distances_from_first as distance
 from neuromanifold.networks.random._deep import overlaps as overlaps
 from neuromanifold.networks.random._deep import random_deep_network as random_deep_network
 from neuromanifold.networks.random._deep import sphere_inputs as sphere_inputs
+from neuromanifold.networks.random._layered import RecurrentLayered as RecurrentLayered
+from neuromanifold.networks.random._layered import Settled as Settled
