@@ -2,6 +2,10 @@
 
 from neuromanifold.networks.memory._asynchronous import asynchronous as asynchronous
 from neuromanifold.networks.memory._dense import DenseHopfield as DenseHopfield
+from neuromanifold.networks.memory._hetero import Bidirectional as Bidirectional
+from neuromanifold.networks.memory._hetero import BidirectionalState as BidirectionalState
+from neuromanifold.networks.memory._hetero import LayeredMemory as LayeredMemory
+from neuromanifold.networks.memory._hetero import LayeredState as LayeredState
 from neuromanifold.networks.memory._hopfield import Hopfield as Hopfield
 from neuromanifold.networks.memory._network import RecallInfo as RecallInfo
 from neuromanifold.networks.memory._network import RecallNetwork as RecallNetwork
