@@ -404,7 +404,7 @@ class MemoryLayers:
             ylim=(0, 1.05),
             title=f"there and back, α = {float(record['load'][0]):g}",
         )
-        middle.legend(loc="lower right", fontsize="small")
+        middle.legend(loc="center right", bbox_to_anchor=(1.0, 0.55), fontsize="small")
         for index, (name, text) in enumerate((("pair", "bidirectional"), ("cascade", "cascade"))):
             m, load = record["branch_overlap"].values, record[f"{name}_load"].values
             stable = m >= float(record[f"{name}_fold"])

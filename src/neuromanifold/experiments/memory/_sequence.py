@@ -227,7 +227,7 @@ class MemorySequence:
             theory(left, record.time, at["predicted"], index)
             simulation(left, record.time, shown.mean, shown.standard_error, index, label=f"m₀ = {start:g}")
         left.set(xlabel="time (updates)", ylabel="overlap m", ylim=(0, 1.05), title=f"α = {self.followed:g}")
-        left.legend(loc="upper right", fontsize="small", ncols=2)
+        left.legend(loc="center right", fontsize="small", ncols=2)
         m, load = record["branch_overlap"].values, record["branch_load"].values
         stable = m >= float(record["capacity_overlap"])
         theory(middle, load[stable], m[stable], label="stable")
@@ -237,7 +237,7 @@ class MemorySequence:
         simulation(middle, record["load"], shown.mean, shown.standard_error, 1, label=f"N = {self.n_units}")
         middle.axvline(float(record["capacity"]), color="0.5", linewidth=0.8)
         middle.set(xlabel="load α = P/N", ylabel="overlap in the end", xlim=(0, 0.4), ylim=(0, 1.05))
-        middle.legend(loc="lower left", fontsize="small")
+        middle.legend(loc="lower center", fontsize="small")
         theory(right, record["border_load"], record["border"], label="border of the basin")
         right.axvline(float(record["capacity"]), color="0.5", linewidth=0.8)
         ends = record["overlap"].isel(time=-1)
@@ -247,5 +247,5 @@ class MemorySequence:
             chosen = [axis[caught == wanted] for axis in where]
             right.plot(*chosen, "o", color="k", markerfacecolor=face, markersize=5, label=text)
         right.set(xlabel="load α = P/N", ylabel="initial overlap m₀", xlim=(0, 0.4), ylim=(0, 1.05))
-        right.legend(loc="center right", fontsize="small")
+        right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize="small", ncols=3)
         return figure
