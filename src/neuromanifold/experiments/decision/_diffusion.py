@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,12 +45,12 @@ _OVERSHOOT = 0.5826
         lecture="A",
         systems=("A24",),
         idea=(
-            "The lecture speaks in words of a dynamics that commits itself before one is aware of it. What follows is "
-            "an interpretation: evidence drifts and diffuses until it meets one of two bounds. How often each "
-            "bound is met, how long it takes on average, and the density of the times have closed forms. A "
-            "simulation in steps decides too late, by an amount of the order of the square root of the "
-            "step; bounds moved inwards by 0.5826 standard deviations of a step repair this. Corrected and "
-            "uncorrected simulations are compared with what theory says of each."
+            "The lecture speaks in words of a dynamics that commits itself before one is aware of it. What "
+            "follows is an interpretation: evidence drifts and diffuses until it meets one of two bounds. "
+            "How often each bound is met, how long it takes on average, and the density of the times have "
+            "closed forms. A simulation in steps decides too late, by an amount of the order of the square "
+            "root of the step; bounds moved inwards by 0.5826 standard deviations of a step repair this. "
+            "Corrected and uncorrected simulations are compared with what theory says of each."
         ),
         equations=(
             ("Evidence", r"dX = \mu \, dt + s \, dB, \quad |X| < a"),
@@ -59,9 +60,9 @@ _OVERSHOOT = 0.5826
         ),
         sources=("ratcliff1978", "broadieglassermankou1997", "libet1985"),
         caption=(
-            "Left: probability of the upper bound against the drift. Middle: mean decision time against the step, "
-            "corrected and not; lines: theory. Right: density of the decision times at both bounds; lines: theory, "
-            "points: corrected simulation."
+            "Left: probability of the upper bound against the drift. Middle: mean decision time against the"
+            " step, corrected and not; lines: theory. Right: density of the decision times at both bounds; "
+            "lines: theory, points: corrected simulation."
         ),
     ),
     full={"n_paths": 100000, "steps": (0.04, 0.01, 0.0025, 0.001), "drifts": (0.0, 0.25, 0.5, 1.0, 1.5)},
@@ -73,7 +74,9 @@ class DecisionDiffusion:
     bound: float = parameter(1.0, doc="bound a", low=0.0, open_low=True)
     drift: float = parameter(0.5, doc="drift of the comparison of steps", low=0.0)
     drifts: tuple[float, ...] = parameter((0.0, 1.0), doc="further drifts", low=-5.0, high=5.0)
-    steps: tuple[float, ...] = parameter((0.04, 0.01), doc="lengths of a step, falling", unit="time", low=1e-4, high=0.2)
+    steps: tuple[float, ...] = parameter(
+        (0.04, 0.01), doc="lengths of a step, falling", unit="time", low=1e-4, high=0.2
+    )
     n_paths: int = parameter(10000, doc="paths", low=1000)
     horizon: float = parameter(9.0, doc="time followed, in a^2/s^2", low=4.0)
     n_bins: int = parameter(10, doc="bins of the decision times", low=4)
@@ -112,7 +115,7 @@ class DecisionDiffusion:
                         max(low, 1e-9),
                         high,
                     )[0]
-                    for low, high in zip(edges[:-1], edges[1:], strict=True)
+                    for low, high in itertools.pairwise(edges)
                 ]
             )
             for choice in ("upper", "lower")
@@ -293,7 +296,9 @@ class DecisionDiffusion:
         simulation(left, record["drift"], shown.mean, shown.standard_error, 1, label="paths")
         left.set(xlabel="drift μ (1/time)", ylabel="probability of the upper bound")
         left.legend(frameon=False, fontsize=8)
-        for index, (name, label) in enumerate((("corrected", "corrected bounds"), ("uncorrected", "plain bounds"))):
+        for index, (name, label) in enumerate(
+            (("corrected", "corrected bounds"), ("uncorrected", "plain bounds"))
+        ):
             shown = read_measured(record, name)
             theory(middle, record["step"], record[f"{name}_predicted"], index)
             simulation(middle, record["step"], shown.mean, shown.standard_error, index, label=label)
@@ -306,7 +311,12 @@ class DecisionDiffusion:
             shown = read_measured(record, f"{name}_share")
             theory(right, record["fine"], record[f"{name}_density"], index)
             simulation(
-                right, record["bin"], shown.mean / width, shown.standard_error / width, index, label=f"{name} bound"
+                right,
+                record["bin"],
+                shown.mean / width,
+                shown.standard_error / width,
+                index,
+                label=f"{name} bound",
             )
         right.set(xlabel="decision time (time)", ylabel="density (1/time)", ylim=(0, None))
         right.legend(frameon=False, fontsize=8)

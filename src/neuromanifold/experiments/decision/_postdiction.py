@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,6 +33,10 @@ from neuromanifold.theory.decision import lag_covariances, steady_state
 _NAMES = ("decaying", "oscillating")
 
 
+def _hidden_and_seen(state: tuple[Array, Array]) -> tuple[Array, Array]:
+    return state
+
+
 @experiment(
     Card(
         name="postdiction",
@@ -40,12 +45,12 @@ _NAMES = ("decaying", "oscillating")
         lecture="A",
         systems=("A24",),
         idea=(
-            "The lecture names prediction, before an event, and postdiction, after it, without an equation. What "
-            "follows is an interpretation: a hidden state that moves by chance is seen through noise, and is estimated "
-            "from the past, from past and present, and from the future, too. The error falls with every observation "
-            "that comes after the event, and theory gives each value, from Riccati's equation to "
-            "Wiener's two-sided filter. A state that decays and one that oscillates, of which only one "
-            "coordinate is seen, are simulated."
+            "The lecture names prediction, before an event, and postdiction, after it, without an equation."
+            " What follows is an interpretation: a hidden state that moves by chance is seen through noise,"
+            " and is estimated from the past, from past and present, and from the future, too. The error "
+            "falls with every observation that comes after the event, and theory gives each value, from "
+            "Riccati's equation to Wiener's two-sided filter. A state that decays and one that oscillates, "
+            "of which only one coordinate is seen, are simulated."
         ),
         equations=(
             ("Hidden state", r"x_{t+1} = A x_t + w_t, \quad y_t = C x_t + v_t"),
@@ -54,8 +59,9 @@ _NAMES = ("decaying", "oscillating")
         ),
         sources=("rauchtungstriebel1965", "kalman1960", "eaglemansejnowski2000", "shimojo2014"),
         caption=(
-            "Mean squared error of the hidden state (first coordinate) against the number of observations after the "
-            "event; -1 is prediction, 0 the filter. Line: theory, dashed: all observations; points: simulation."
+            "Mean squared error of the hidden state (first coordinate) against the number of observations "
+            "after the event; -1 is prediction, 0 the filter. Line: theory, dashed: all observations; "
+            "points: simulation."
         ),
     ),
     full={"n_sequences": 400, "n_times": 2000, "lags": (0, 1, 2, 3, 4, 6, 8)},
@@ -66,8 +72,12 @@ class Postdiction:
     decay: float = parameter(0.9, doc="decay a of the hidden state a step", low=0.0, high=0.99)
     period: float = parameter(12.0, doc="period of the oscillating state", unit="steps", low=3.0)
     process_noise: float = parameter(0.19, doc="variance q of the noise of the state", low=0.0, open_low=True)
-    output_noise: float = parameter(0.5, doc="variance r of the noise of an observation", low=0.0, open_low=True)
-    lags: tuple[int, ...] = parameter((0, 1, 2, 4), doc="observations after the event, rising", unit="steps", low=0)
+    output_noise: float = parameter(
+        0.5, doc="variance r of the noise of an observation", low=0.0, open_low=True
+    )
+    lags: tuple[int, ...] = parameter(
+        (0, 1, 2, 4), doc="observations after the event, rising", unit="steps", low=0
+    )
     n_sequences: int = parameter(100, doc="independent recordings", low=10)
     n_times: int = parameter(300, doc="observations of each", unit="steps", low=100)
     margin: int = parameter(30, doc="observations left out at both ends", unit="steps", low=5)
@@ -75,10 +85,15 @@ class Postdiction:
     def check(self) -> None:
         """Lags rise; the ends leave something between them."""
         require(all(np.diff(self.lags) > 0), "lags", "rise", self.lags)
-        require(2 * self.margin < self.n_times, "margin", f"be below n_times/2 = {self.n_times / 2:g}", self.margin)
+        require(
+            2 * self.margin < self.n_times,
+            "margin",
+            f"be below n_times/2 = {self.n_times / 2:g}",
+            self.margin,
+        )
         require(max(self.lags) <= self.margin, "lags", f"be at most margin = {self.margin}", self.lags)
 
-    def _matrices(self, name: str) -> tuple[np.ndarray, ...]:
+    def _matrices(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """A, C, Q, R; both models have two states and two observations, so that one program serves both."""
         if name == "decaying":
             a, c = self.decay * np.eye(2), np.eye(2)
@@ -92,7 +107,7 @@ class Postdiction:
         """Steady errors of the first coordinate of both states."""
         made = {name: steady_state(*self._matrices(name)) for name in _NAMES}
         longest = max(self.lags)
-        lagged = {name: lag_covariances(*self._matrices(name), longest)[:, 0, 0] for name in _NAMES}
+        lagged = {name: lag_covariances(*self._matrices(name), lag=longest)[:, 0, 0] for name in _NAMES}
         # A recording forgets its start and its end by |J| < a a step.
         error = self.decay ** (2 * (self.margin - longest)) + 1e-5
         reason = "the ends of a recording, and rounding of float32"
@@ -133,20 +148,31 @@ class Postdiction:
             {
                 "model": ("model", list(_NAMES)),
                 "lag": ("lag", np.array(self.lags), {"long_name": "lag", "units": "steps"}),
-                "every_lag": ("every_lag", np.arange(-1, longest + 1), {"long_name": "lag", "units": "steps"}),
+                "every_lag": (
+                    "every_lag",
+                    np.arange(-1, longest + 1),
+                    {"long_name": "lag", "units": "steps"},
+                ),
             },
         )
 
     def simulate(self, key: Key[Array, ""], run: Callable[..., Any]) -> xr.Dataset:
         """Hidden states drawn from the models, and their estimates from what was seen."""
-        del run  # the model's own methods move their recursions by `dynamics.run`
         before, after, whole, gains = [], [], [], []
         inner = slice(self.margin, self.n_times - self.margin)
         for index, name in enumerate(_NAMES):
             model = LinearGaussian(*self._matrices(name))
-            hidden, seen = model.simulate(jax.random.fold_in(key, index), self.n_times, self.n_sequences)
+            made = run(
+                model.process(self.n_sequences),
+                jax.random.fold_in(key, index),
+                None,
+                self.n_times - 1,
+                observe=_hidden_and_seen,
+                label=name,
+            ).values
+            hidden, seen = (np.moveaxis(np.asarray(v), 0, 1) for v in made)
 
-            def error(mean: Array, hidden: Array = hidden) -> np.ndarray:
+            def error(mean: Array, hidden: np.ndarray = hidden) -> np.ndarray:
                 gap = np.asarray(mean - hidden, np.float64)[:, inner, 0]
                 return (gap**2).mean(1)
 
@@ -156,7 +182,7 @@ class Postdiction:
             after.append(np.stack(parts))
             whole.append(error(model.smooth(seen).mean))
             ladder = [predicted, *parts]
-            gains.append(np.stack([a - b for a, b in zip(ladder[:-1], ladder[1:], strict=True)]))
+            gains.append(np.stack([a - b for a, b in itertools.pairwise(ladder)]))
         return xr.Dataset(
             {
                 **measured_variables(
@@ -211,7 +237,9 @@ class Postdiction:
                 fall: Estimate = read_measured(at.sel(lag=lag), "gain")
                 word = "the present observation" if lag == 0 else "observations after the event"
                 made.append(
-                    at_least(0.0, fall, statement=f"{name} state: {word} lower the error, lag {lag}", system="A24")
+                    at_least(
+                        0.0, fall, statement=f"{name} state: {word} lower the error, lag {lag}", system="A24"
+                    )
                 )
         return made
 
@@ -221,10 +249,15 @@ class Postdiction:
         for axis, name in zip(axes[0], _NAMES, strict=True):
             at = record.sel(model=name)
             theory(axis, record["every_lag"], at["line"], label="theory")
-            axis.axhline(float(at["all_predicted"]), color="0.4", linestyle="--", label="all observations, theory")
+            axis.axhline(
+                float(at["all_predicted"]), color="0.4", linestyle="--", label="all observations, theory"
+            )
             lags = np.append(-1, record["lag"].values)
             parts = [read_measured(at, "before"), *read_measured(at, "after")]
-            mean, error = np.array([float(p.mean) for p in parts]), np.array([float(p.standard_error) for p in parts])
+            mean, error = (
+                np.array([float(p.mean) for p in parts]),
+                np.array([float(p.standard_error) for p in parts]),
+            )
             simulation(axis, lags, mean, error, 1, label="simulation")
             whole = read_measured(at, "whole")
             last = float(record["every_lag"][-1]) + 0.5

@@ -48,15 +48,20 @@ _FROM, _TO = 2, 3
         lecture="A",
         systems=("A24",),
         idea=(
-            "The lecture contrasts a parallel dynamics of excitation patterns, fast and unaware, with logic on the "
-            "symbols that are read from it, and gives no equation. What follows is an interpretation: patterns compete "
-            "until one overlap reaches a threshold; this is the commitment, and its symbol is latched. From "
-            "then on a rule on symbols may act back on the patterns. Theory gives the time of commitment, the "
-            "strength that the intervention needs to overturn what the dynamics has committed to, and the "
-            "overlap in the end. Below that strength the rule is known and changes nothing."
+            "The lecture contrasts a parallel dynamics of excitation patterns, fast and unaware, with logic"
+            " on the symbols that are read from it, and gives no equation. What follows is an "
+            "interpretation: patterns compete until one overlap reaches a threshold; this is the "
+            "commitment, and its symbol is latched. From then on a rule on symbols may act back on the "
+            "patterns. Theory gives the time of commitment, the strength that the intervention needs to "
+            "overturn what the dynamics has committed to, and the overlap in the end. Below that strength "
+            "the rule is known and changes nothing."
         ),
         equations=(
-            ("Patterns", r"\dot{x} = -x + \tanh(K x + \kappa b), \quad K = \frac{\beta}{n} \sum_\mu \xi^\mu \xi^{\mu T}"),
+            (
+                "Patterns",
+                r"\dot{x} = -x + \tanh(K x + \kappa b), \quad K = \frac{\beta}{n} \sum_\mu \xi^\mu \xi^{\mu"
+                r" T}",
+            ),
             ("Commitment", r"t_c = \int_{m_0}^{\theta} \frac{dm}{\tanh(\beta m) - m}"),
             (
                 "Intervention needed",
@@ -65,10 +70,10 @@ _FROM, _TO = 2, 3
         ),
         sources=("hopfield1984", "libet1985"),
         caption=(
-            "Left: overlaps with the pattern committed to and with the one that the rule calls up, against time, "
-            "below and above the critical intervention; lines: theory, points: one network. Middle: time of "
-            "commitment of several networks, line: theory. Right: share of networks turned over against the strength "
-            "of the intervention; line: theory."
+            "Left: overlaps with the pattern committed to and with the one that the rule calls up, against "
+            "time, below and above the critical intervention; lines: theory, points: one network. Middle: "
+            "time of commitment of several networks, line: theory. Right: share of networks turned over "
+            "against the strength of the intervention; line: theory."
         ),
     ),
     full={"n_units": 20000, "n_networks": 40, "kappas": (0.0, 0.4, 0.7, 0.9, 1.2, 1.6, 3.0)},
@@ -83,7 +88,9 @@ class DecisionSymbols:
     overlap: float = parameter(0.15, doc="initial overlap with pattern 2", low=0.05, high=0.3)
     noise: float = parameter(0.1, doc="initial noise of a unit", low=0.0, high=0.5)
     kappas: tuple[float, ...] = parameter((0.0, 0.4, 1.6, 3.0), doc="strengths of the intervention", low=0.0)
-    clear: float = parameter(0.15, doc="distance from the critical strength below which nothing is claimed", low=0.1)
+    clear: float = parameter(
+        0.15, doc="distance from the critical strength below which nothing is claimed", low=0.1
+    )
     horizon: float = parameter(14.0, doc="time followed", unit="time constants", low=8.0)
     n_networks: int = parameter(16, doc="independent sets of patterns", low=4)
 
@@ -185,11 +192,10 @@ class DecisionSymbols:
             **measured_variables(
                 "commit", estimate(commit[:, 0]), long_name="time of commitment", units="time constants"
             ),
-            "commits": ("network", commit[:, 0], {"long_name": "time of commitment", "units": "time constants"}),
-            "commit_spread": (
-                (),
-                float(np.abs(commit - commit[:, :1]).max()),
-                {"long_name": "largest difference of commitment between strengths", "units": "time constants"},
+            "commits": (
+                "network",
+                commit[:, 0],
+                {"long_name": "time of commitment", "units": "time constants"},
             ),
             "committed_elsewhere": (
                 (),
@@ -202,7 +208,10 @@ class DecisionSymbols:
                 {"long_name": "networks turned over to the pattern of the rule", "units": "1"},
             ),
             **measured_variables(
-                "end", estimate(np.array(overlaps)), ("kappa",), long_name="overlap in the end with the pattern called up"
+                "end",
+                estimate(np.array(overlaps)),
+                ("kappa",),
+                long_name="overlap in the end with the pattern called up",
             ),
         }
         for index, kappa in enumerate(self._shown()):
@@ -233,7 +242,7 @@ class DecisionSymbols:
             never(
                 int(record["committed_elsewhere"]),
                 trials * record.sizes["kappa"],
-                statement="no network commits to another pattern than the dynamics favours, whatever the rule",
+                statement="no network commits to another pattern than the favoured one, whatever the rule",
                 system="A24",
                 rate=0.11,
             ),
@@ -270,14 +279,24 @@ class DecisionSymbols:
             for column, pattern in enumerate(record["pattern"].values):
                 style = {"color": COLOURS[column], "linestyle": LINES[index]}
                 label = f"pattern {pattern}, κ = {kappa:g}"
-                left.plot(record["fine"], record["curve"].values[index, :, column], label=label, linewidth=1.3, **style)
+                left.plot(
+                    record["fine"],
+                    record["curve"].values[index, :, column],
+                    label=label,
+                    linewidth=1.3,
+                    **style,
+                )
                 t, m = record[f"example_time_{index}"].values, record[f"example_{index}"].values[:, column]
-                left.plot(t[::2], m[::2], "os"[index], color=COLOURS[column], markersize=3, markerfacecolor="white")
-        left.axhline(float(record["critical"]) * 0 + self.theta, color="0.5", linewidth=0.8)
+                left.plot(
+                    t[::2], m[::2], "os"[index], color=COLOURS[column], markersize=3, markerfacecolor="white"
+                )
+        left.axhline(self.theta, color="0.5", linewidth=0.8)
         left.set(xlabel="time (time constants)", ylabel="overlap m", ylim=(-0.15, 1.1), xlim=(0, 8))
         left.legend(fontsize=7, loc="center right")
         shown = read_measured(record, "commit")
-        middle.plot(np.arange(record.sizes["network"]), record["commits"], "o", color="0.4", markerfacecolor="white")
+        middle.plot(
+            np.arange(record.sizes["network"]), record["commits"], "o", color="0.4", markerfacecolor="white"
+        )
         middle.axhline(float(record["commit_predicted"]), color=COLOURS[0], label="theory")
         simulation(middle, [record.sizes["network"]], [shown.mean], [shown.standard_error], 1, label="mean")
         middle.set(xlabel="network", ylabel="time of commitment (time constants)")

@@ -3,6 +3,6 @@
 from neuromanifold.experiments.memory._capacity import MemoryCapacity as MemoryCapacity
 from neuromanifold.experiments.memory._concept import MemoryConcept as MemoryConcept
 from neuromanifold.experiments.memory._dynamics import MemoryDynamics as MemoryDynamics
-from neuromanifold.experiments.memory._pictures import MemoryPictures as MemoryPictures
 from neuromanifold.experiments.memory._layers import MemoryLayers as MemoryLayers
+from neuromanifold.experiments.memory._pictures import MemoryPictures as MemoryPictures
 from neuromanifold.experiments.memory._sequence import MemorySequence as MemorySequence

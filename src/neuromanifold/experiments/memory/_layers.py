@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Key
 from matplotlib.figure import Figure
 
 from neuromanifold._base import require
-from neuromanifold.data import overlap_cue, random_patterns
 from neuromanifold.dynamics import Process
 from neuromanifold.evidence import (
     Claim,
@@ -30,7 +28,13 @@ from neuromanifold.evidence import (
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import COLOURS, panels, simulation, theory
-from neuromanifold.networks.memory import Bidirectional, BidirectionalState, LayeredMemory, LayeredState
+from neuromanifold.experiments.memory._layers_ensemble import (
+    Cascade,
+    Pair,
+    budget,
+    cascade_overlap,
+    pair_overlaps,
+)
 from neuromanifold.theory.memory import (
     bidirectional_branch,
     bidirectional_capacity,
@@ -45,74 +49,6 @@ _OWN = "terms of order 1/n, taken as large as what one pattern more or less in t
 _METASTABLE = "a tenth of the wrong units, metastable states, and 1/P for the recalled pattern"
 
 
-class _CascadeState(NamedTuple):
-    memory: LayeredMemory
-    state: LayeredState
-    layer: Int[Array, ""]
-
-
-class _Cascade(eqx.Module):
-    """A layered memory and its cues, drawn anew for each replica."""
-
-    sizes: tuple[int, ...] = eqx.field(static=True)
-    n_patterns: int = eqx.field(static=True)
-    n_cues: int = eqx.field(static=True)
-
-    def init(self, key: Key[Array, ""], overlaps: Float[Array, " n_starts"]) -> _CascadeState:
-        key_cues, key_patterns = jax.random.split(key)
-        # One draw for all layers: each generator costs time to compile.
-        drawn = random_patterns(key_patterns, self.n_patterns, sum(self.sizes))
-        layers = jnp.split(drawn, np.cumsum(self.sizes)[:-1].tolist(), axis=1)
-        memory = LayeredMemory(layers)
-        cues = _cues(key_cues, layers[0][: self.n_cues], overlaps)
-        return _CascadeState(memory, memory.init(None, cues), jnp.int32(0))
-
-    def step(self, key: Any, t: Any, state: _CascadeState) -> tuple[_CascadeState, None]:
-        moved, _ = state.memory.step(key, t, state.state)
-        return _CascadeState(state.memory, moved, state.layer + 1), None
-
-
-class _PairState(NamedTuple):
-    memory: Bidirectional
-    state: BidirectionalState
-
-
-class _Pair(eqx.Module):
-    """A bidirectional memory and its cues, drawn anew for each replica."""
-
-    n_units: int = eqx.field(static=True)
-    n_patterns: int = eqx.field(static=True)
-    n_cues: int = eqx.field(static=True)
-
-    def init(self, key: Key[Array, ""], overlaps: Float[Array, " n_starts"]) -> _PairState:
-        key_cues, key_patterns = jax.random.split(key)
-        drawn = random_patterns(key_patterns, self.n_patterns, 2 * self.n_units)
-        first, second = jnp.split(drawn, 2, axis=1)
-        memory = Bidirectional(first, second)
-        return _PairState(memory, memory.init(None, _cues(key_cues, first[: self.n_cues], overlaps)))
-
-    def step(self, key: Any, t: Any, state: _PairState) -> tuple[_PairState, None]:
-        return _PairState(state.memory, state.memory.step(key, t, state.state)[0]), None
-
-
-def _cues(key: Array, patterns: Array, overlaps: Array) -> Array:
-    of_all = jax.vmap(jax.vmap(overlap_cue, (0, 0, None)), (None, None, 0))
-    return of_all(jax.random.split(key, len(patterns)), patterns, overlaps).astype(jnp.float32)
-
-
-def _cascade_overlap(state: _CascadeState) -> Array:
-    """Overlap of every cue with its own pattern, averaged over the cues of a start."""
-    n_cues = state.state.units.shape[1]
-    wanted = state.memory.patterns[state.layer, :n_cues]
-    return jnp.mean(jnp.sum(state.state.units * wanted[None], -1), -1) / state.memory.sizes[state.layer]
-
-
-def _pair_overlaps(state: _PairState) -> Array:
-    """Overlaps of both layers, (2, n_starts, n_cues)."""
-    parts = zip(state.memory.patterns, (state.state.first, state.state.second), strict=True)
-    return jnp.stack([jnp.mean(units * p[None, : units.shape[1]], -1) for p, units in parts])
-
-
 @experiment(
     Card(
         name="memory-layers",
@@ -121,13 +57,14 @@ def _pair_overlaps(state: _PairState) -> Array:
         lecture="A",
         systems=("A25",),
         idea=(
-            "A pattern in one layer of units calls up another pattern in the next. In a cascade of layers no "
-            "connection is used twice, the noise of one layer has never met the patterns of the next, and two "
-            "equations for overlap and noise are exact, whatever the sizes of the layers. A bidirectional memory "
-            "goes there and back by the same connections: a unit's own state comes back to it, which the law "
-            "of layers leaves out. The first trip there and back is exact with that term and wrong without it. "
-            "In the end the bidirectional memory keeps its patterns up to a load of .1998, the cascade up "
-            "to .2691; both are shown with simulated points well below and well above."
+            "A pattern in one layer of units calls up another pattern in the next. In a cascade of layers "
+            "no connection is used twice, the noise of one layer has never met the patterns of the next, "
+            "and two equations for overlap and noise are exact, whatever the sizes of the layers. A "
+            "bidirectional memory goes there and back by the same connections: a unit's own state comes "
+            "back to it, which the law of layers leaves out. The first trip there and back is exact with "
+            "that term and wrong without it. In the end the bidirectional memory keeps its patterns up to a"
+            " load of .1998, the cascade up to .2691; both are shown with simulated points well below and "
+            "well above."
         ),
         equations=(
             (
@@ -137,8 +74,8 @@ def _pair_overlaps(state: _PairState) -> Array:
             ),
             (
                 "There and back",
-                r"m_x = \sum_{s = \pm 1} \frac{1 + s m_0}{2} \, \mathrm{erf}\left(\frac{m_y + s \alpha_x U}{\sqrt{2} "
-                r"\sigma_y}\right), \quad U = \frac{2 p(u_0)}{\sigma_0}",
+                r"m_x = \sum_{s = \pm 1} \frac{1 + s m_0}{2} \, \mathrm{erf}\left(\frac{m_y + s \alpha_x "
+                r"U}{\sqrt{2} \sigma_y}\right), \quad U = \frac{2 p(u_0)}{\sigma_0}",
             ),
             (
                 "In the end",
@@ -147,9 +84,9 @@ def _pair_overlaps(state: _PairState) -> Array:
         ),
         sources=("domanymeirkinzel1986", "meirdomany1987", "kosko1988"),
         caption=(
-            "Left: overlap against layer, layers of different sizes. Middle: bidirectional memory, overlap after "
-            "each half step; crosses: exact, line: the law of layers. Right: overlap in the end against load. "
-            "Lines: theory (dashed: unstable), points: simulation."
+            "Left: overlap against layer, layers of different sizes. Middle: bidirectional memory, overlap "
+            "after each half step; crosses: exact, line: the law of layers. Right: overlap in the end "
+            "against load. Lines: theory (dashed: unstable), points: simulation."
         ),
     ),
     full={
@@ -181,7 +118,9 @@ class MemoryLayers:
     claimed_up_to: float = parameter(
         0.15, doc="largest load at which the end state is compared", low=0.01, high=0.17
     )
-    lost_from: float = parameter(0.3, doc="smallest load at which the pattern must be lost", low=0.25, high=1.0)
+    lost_from: float = parameter(
+        0.3, doc="smallest load at which the pattern must be lost", low=0.25, high=1.0
+    )
     n_steps: int = parameter(16, doc="steps there and back", unit="steps", low=4)
     n_sets: int = parameter(24, doc="independent sets of patterns, the independent samples", low=4)
     n_cues: int = parameter(12, doc="patterns of each set that are recalled", low=1)
@@ -189,8 +128,15 @@ class MemoryLayers:
     def check(self) -> None:
         """Cues do not outnumber patterns; the bidirectional memory starts from a pattern, too."""
         smallest = min(self.n_patterns, round(min(self.loads) * self.n_units))
-        require(self.n_cues <= smallest, "n_cues", f"be at most the number of patterns, {smallest}", self.n_cues)
-        require(self.pair_overlaps[-1] == 1.0, "pair_overlaps", "end with 1, the pattern itself", self.pair_overlaps)
+        require(
+            self.n_cues <= smallest, "n_cues", f"be at most the number of patterns, {smallest}", self.n_cues
+        )
+        require(
+            self.pair_overlaps[-1] == 1.0,
+            "pair_overlaps",
+            "end with 1, the pattern itself",
+            self.pair_overlaps,
+        )
         require(len(self.sizes) >= 3, "sizes", "hold at least three layers", self.sizes)
 
     def _loads(self) -> np.ndarray:
@@ -207,7 +153,8 @@ class MemoryLayers:
         loads, starts = self._loads(), np.array(self.pair_overlaps)
         first_load = loads[0]
         exact, other = (
-            there_and_back(first_load - k / self.n_units, first_load - k / self.n_units, starts) for k in (1, 0)
+            there_and_back(first_load - k / self.n_units, first_load - k / self.n_units, starts)
+            for k in (1, 0)
         )
         halves = np.arange(2 * self.n_steps + 2)
         naive = layered_recall(np.full(halves.size, first_load), starts).overlap
@@ -227,17 +174,27 @@ class MemoryLayers:
                     long_name="overlap, cascade",
                 ),
                 **predicted_variable(
-                    "there", Prediction(exact.second, np.abs(exact.second - other.second), _OWN), ("pair_start",), long_name="overlap m_y"
+                    "there",
+                    Prediction(exact.second, np.abs(exact.second - other.second), _OWN),
+                    ("pair_start",),
+                    long_name="overlap m_y",
                 ),
                 **predicted_variable(
-                    "back", Prediction(exact.first, np.abs(exact.first - other.first), _OWN), ("pair_start",), long_name="overlap m_x"
+                    "back",
+                    Prediction(exact.first, np.abs(exact.first - other.first), _OWN),
+                    ("pair_start",),
+                    long_name="overlap m_x",
                 ),
                 "back_without": (
                     "pair_start",
                     exact.first_without,
                     {"long_name": "overlap m_x by the law of layers", "units": "1"},
                 ),
-                "naive": (("pair_start", "half"), naive, {"long_name": "overlap, law of layers", "units": "1"}),
+                "naive": (
+                    ("pair_start", "half"),
+                    naive,
+                    {"long_name": "overlap, law of layers", "units": "1"},
+                ),
                 **predicted_variable(
                     "end_predicted",
                     Prediction(np.array(ends), np.array(errors), _METASTABLE),
@@ -245,10 +202,22 @@ class MemoryLayers:
                     long_name="overlap in the end",
                 ),
                 "pair_load": ("u", bidirectional_branch(u).load, {"long_name": "load", "units": "1"}),
-                "cascade_load": ("u", dynamical_branch(u, "sequence").load, {"long_name": "load", "units": "1"}),
-                "branch_overlap": ("u", bidirectional_branch(u).overlap, {"long_name": "overlap", "units": "1"}),
+                "cascade_load": (
+                    "u",
+                    dynamical_branch(u, "sequence").load,
+                    {"long_name": "load", "units": "1"},
+                ),
+                "branch_overlap": (
+                    "u",
+                    bidirectional_branch(u).overlap,
+                    {"long_name": "overlap", "units": "1"},
+                ),
                 "pair_capacity": ((), bidirectional_capacity().load, {"long_name": "capacity", "units": "1"}),
-                "pair_fold": ((), bidirectional_capacity().overlap, {"long_name": "overlap there", "units": "1"}),
+                "pair_fold": (
+                    (),
+                    bidirectional_capacity().overlap,
+                    {"long_name": "overlap there", "units": "1"},
+                ),
                 "cascade_capacity": (
                     (),
                     dynamical_capacity("sequence").load,
@@ -273,30 +242,30 @@ class MemoryLayers:
     def simulate(self, key: Key[Array, ""], run: Callable[..., Any]) -> xr.Dataset:
         """The cascade from several overlaps; the bidirectional memory at several loads."""
         key_cascade, key_pair = jax.random.split(key)
-        cascade = _Cascade(self.sizes, self.n_patterns, self.n_cues)
+        cascade = Cascade(self.sizes, self.n_patterns, self.n_cues)
         made = run(
             Process(cascade.init, cascade.step),
             key_cascade,
             jnp.asarray(self.overlaps, jnp.float32),
             len(self.sizes) - 1,
-            observe=_cascade_overlap,
+            observe=cascade_overlap,
             replicas=self.n_sets,
-            memory_budget=_budget(4.0 * len(self.sizes) * self.n_patterns * max(self.sizes), self.n_sets),
+            memory_budget=budget(4.0 * len(self.sizes) * self.n_patterns * max(self.sizes), self.n_sets),
             label="cascade",
         )
         through = np.moveaxis(np.asarray(made.values, np.float64), 1, 2)
         ends, halves = [], None
         for index, load in enumerate(self._loads()):
             n_patterns = round(load * self.n_units)
-            pair = _Pair(self.n_units, n_patterns, self.n_cues)
+            pair = Pair(self.n_units, n_patterns, self.n_cues)
             made = run(
                 Process(pair.init, pair.step),
                 jax.random.fold_in(key_pair, index),
                 jnp.asarray(self.pair_overlaps, jnp.float32),
                 self.n_steps,
-                observe=_pair_overlaps,
+                observe=pair_overlaps,
                 replicas=self.n_sets,
-                memory_budget=_budget(8.0 * n_patterns * self.n_units, self.n_sets),
+                memory_budget=budget(8.0 * n_patterns * self.n_units, self.n_sets),
                 label=f"bidirectional, load {load:g}",
             )
             values = np.asarray(made.values, np.float64).mean(-1)  # (set, time, layer, start)
@@ -310,10 +279,16 @@ class MemoryLayers:
                     "cascade", estimate(through), ("start", "layer"), long_name="overlap, cascade"
                 ),
                 **measured_variables(
-                    "pair", estimate(halves), ("pair_start", "half"), long_name="overlap, bidirectional memory"
+                    "pair",
+                    estimate(halves),
+                    ("pair_start", "half"),
+                    long_name="overlap, bidirectional memory",
                 ),
                 **measured_variables(
-                    "end", estimate(np.stack(ends, 1)), ("load",), long_name="overlap in the end, from the pattern"
+                    "end",
+                    estimate(np.stack(ends, 1)),
+                    ("load",),
+                    long_name="overlap in the end, from the pattern",
                 ),
             }
         )
@@ -362,7 +337,7 @@ class MemoryLayers:
                     compare(
                         read_predicted(at, "end_predicted"),
                         read_measured(at, "end"),
-                        statement=f"bidirectional memory at load {load:g}: overlap in the end, from the pattern",
+                        statement=f"bidirectional memory at load {load:g}: overlap in the end",
                         system="A25",
                         resolution=0.01,
                     )
@@ -372,7 +347,7 @@ class MemoryLayers:
                     at_most(
                         0.9 * float(record["pair_fold"]),
                         read_measured(at, "end"),
-                        statement=f"bidirectional memory at load {load:g}, above capacity: the pattern is lost",
+                        statement=f"bidirectional memory, load {load:g} above capacity: the pattern is lost",
                         system="A25",
                         reason="nine tenths of the overlap at capacity",
                     )
@@ -415,8 +390,3 @@ class MemoryLayers:
         right.set(xlabel="load α = P/n", ylabel="overlap in the end", xlim=(0, 0.35), ylim=(0, 1.05))
         right.legend(loc="lower left", fontsize="small")
         return figure
-
-
-def _budget(each: float, count: int) -> float | None:
-    """Replicas move together while their patterns take no more than half a gigabyte."""
-    return None if each * count <= 5e8 else max(5e8, 8.0 * each)

@@ -27,7 +27,12 @@ from neuromanifold.evidence import (
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import COLOURS, panels, simulation, theory
 from neuromanifold.experiments.memory._ensemble import Ensemble, run_ensemble
-from neuromanifold.theory.memory import critical_overlap, dynamical_branch, dynamical_capacity, recall_dynamics
+from neuromanifold.theory.memory import (
+    critical_overlap,
+    dynamical_branch,
+    dynamical_capacity,
+    recall_dynamics,
+)
 
 _OWN = "terms of order 1/N, taken as large as what one pattern more or less in the noise changes"
 
@@ -40,24 +45,30 @@ _OWN = "terms of order 1/N, taken as large as what one pattern more or less in t
         lecture="A",
         systems=("A25",),
         idea=(
-            "In a sequence memory every pattern calls up the next. Its couplings are not symmetric, it has no "
-            "energy, and its noise has no memory of the states it came from: the two equations for overlap and noise "
-            "are exact for large networks at all times. They say that sequences are kept up to a load of .2691, "
-            "nearly twice what a memory of single patterns holds, and from which initial overlap a sequence is "
-            "caught. Overlap in time, overlap in the end against load, and starts on both sides of the border are "
-            "compared. Limits: near capacity and near the border of the basin networks of finite size "
-            "scatter to both sides, and no comparison is made there; a sequence must be longer than the time followed."
+            "In a sequence memory every pattern calls up the next. Its couplings are not symmetric, it has "
+            "no energy, and its noise has no memory of the states it came from: the two equations for "
+            "overlap and noise are exact for large networks at all times. They say that sequences are kept "
+            "up to a load of .2691, nearly twice what a memory of single patterns holds, and from which "
+            "initial overlap a sequence is caught. Overlap in time, overlap in the end against load, and "
+            "starts on both sides of the border are compared. Limits: near capacity and near the border of "
+            "the basin networks of finite size scatter to both sides, and no comparison is made there; a "
+            "sequence must be longer than the time followed."
         ),
         equations=(
             ("Couplings", r"W_{ij} = \frac{1}{N} \sum_\mu \xi_i^{\mu+1} \xi_j^\mu"),
-            ("Overlap", r"m_{t+1} = \mathrm{erf}\left(\frac{m_t}{\sqrt{2} \sigma_t}\right), \quad \sigma_0^2 = \alpha"),
+            (
+                "Overlap",
+                r"m_{t+1} = \mathrm{erf}\left(\frac{m_t}{\sqrt{2} \sigma_t}\right), \quad \sigma_0^2 = "
+                r"\alpha",
+            ),
             ("Noise", r"\sigma_{t+1}^2 = \alpha + 4 p(u_t)^2, \quad u_t = \frac{m_t}{\sigma_t}"),
         ),
         sources=("amari1972", "amarimaginu1988", "duringcoolensherrington1998"),
         caption=(
-            "Left: overlap with the present pattern of the sequence against time from several starts. Middle: "
-            "overlap in the end from the pattern itself against load. Right: border of the basin; filled: starts "
-            "from which the sequence was caught, open: lost. Lines: theory (dashed: unstable), points: networks."
+            "Left: overlap with the present pattern of the sequence against time from several starts. "
+            "Middle: overlap in the end from the pattern itself against load. Right: border of the basin; "
+            "filled: starts from which the sequence was caught, open: lost. Lines: theory (dashed: "
+            "unstable), points: networks."
         ),
     ),
     full={
@@ -74,7 +85,9 @@ class MemorySequence:
     loads: tuple[float, ...] = parameter(
         (0.1, 0.2, 0.24, 0.34), doc="loads alpha = P/N", low=0.0, high=1.0, open_low=True
     )
-    followed: float = parameter(0.2, doc="load, one of `loads`, whose curves are compared", low=0.01, high=0.25)
+    followed: float = parameter(
+        0.2, doc="load, one of `loads`, whose curves are compared", low=0.01, high=0.25
+    )
     overlaps: tuple[float, ...] = parameter(
         (0.2, 0.407, 0.6, 1.0), doc="initial overlaps", low=0.0, high=1.0, open_low=True
     )
@@ -90,7 +103,12 @@ class MemorySequence:
         require(self.followed in self.loads, "followed", f"be one of loads {self.loads}", self.followed)
         require(self.overlaps[-1] == 1.0, "overlaps", "end with 1, the pattern itself", self.overlaps)
         length = round(min(self.loads) * self.n_units)
-        require(max(self.n_steps, self.n_cues) < length, "n_steps", f"be below the shortest sequence, {length}", length)
+        require(
+            max(self.n_steps, self.n_cues) < length,
+            "n_steps",
+            f"be below the shortest sequence, {length}",
+            length,
+        )
 
     def _loads(self) -> np.ndarray:
         return np.array([round(load * self.n_units) / self.n_units for load in self.loads])
@@ -101,7 +119,12 @@ class MemorySequence:
         time = np.arange(self.n_steps + 1)
         # The recalled pattern is no part of the noise: P - 1 others are.
         curves, more = (
-            np.stack([recall_dynamics(a - k / self.n_units, starts, self.n_steps, "sequence").overlap for a in loads])
+            np.stack(
+                [
+                    recall_dynamics(a - k / self.n_units, starts, self.n_steps, "sequence").overlap
+                    for a in loads
+                ]
+            )
             for k in (1, 0)
         )
         capacity = dynamical_capacity("sequence")
@@ -121,9 +144,17 @@ class MemorySequence:
                 "branch_load": ("u", branch.load, {"long_name": "load", "units": "1"}),
                 "branch_overlap": ("u", branch.overlap, {"long_name": "overlap", "units": "1"}),
                 "capacity": ((), capacity.load, {"long_name": "capacity", "units": "1"}),
-                "capacity_overlap": ((), capacity.overlap, {"long_name": "overlap at capacity", "units": "1"}),
+                "capacity_overlap": (
+                    (),
+                    capacity.overlap,
+                    {"long_name": "overlap at capacity", "units": "1"},
+                ),
                 "border": ("border_load", border, {"long_name": "border of the basin", "units": "1"}),
-                "border_at_loads": ("load", np.array(at_loads), {"long_name": "border of the basin", "units": "1"}),
+                "border_at_loads": (
+                    "load",
+                    np.array(at_loads),
+                    {"long_name": "border of the basin", "units": "1"},
+                ),
             },
             {
                 "load": ("load", loads, {"long_name": "load alpha = P/N", "units": "1"}),
@@ -204,12 +235,12 @@ class MemorySequence:
                 if abs(start - float(at["border_at_loads"])) < self.margin or load > capacity - self.margin:
                     continue
                 caught = start > float(at["border_at_loads"])
-                side = at_least if caught else at_most
+                side, word = (at_least, "caught") if caught else (at_most, "lost")
                 made.append(
                     side(
                         0.5 * float(record["capacity_overlap"]),
                         read_measured(at.sel(start=start), "overlap"),
-                        statement=f"load {load:g}, from m = {start:g}: the sequence is {'caught' if caught else 'lost'}",
+                        statement=f"load {load:g}, from m = {start:g}: the sequence is {word}",
                         system="A25",
                         reason="half the overlap at capacity",
                     )

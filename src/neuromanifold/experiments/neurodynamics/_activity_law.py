@@ -43,18 +43,26 @@ from neuromanifold.theory.meanfield import activity_fixed_points, critical_mean_
         lecture="A",
         systems=("A12", "B10"),
         idea=(
-            "The activity of a network of +-1 units is the mean of its units. Layer after layer it follows one "
-            "curve, the error function, whatever the single random weights are. Below a critical mean weight "
-            "every activity dies out; above it two active states exist, one the mirror image of the other, and "
-            "a mean bias chooses between them. Curves in time, the activity at the end over a range of mean "
-            "weights, and the scatter between networks of finite size, which is derived, are compared."
+            "The activity of a network of +-1 units is the mean of its units. Layer after layer it follows "
+            "one curve, the error function, whatever the single random weights are. Below a critical mean "
+            "weight every activity dies out; above it two active states exist, one the mirror image of the "
+            "other, and a mean bias chooses between them. Curves in time, the activity at the end over a "
+            "range of mean weights, and the scatter between networks of finite size, which is derived, are "
+            "compared."
         ),
         equations=(
-            ("Activity", r"X' = \mathrm{erf}\left(\frac{\bar{w} X + s}{\sqrt{2 (\sigma_w^2 + \sigma_b^2)}}\right)"),
-            ("Critical mean weight", r"\bar{w}_c = \sqrt{\frac{\pi}{2} (\sigma_w^2 + \sigma_b^2)}, \quad s = 0"),
+            (
+                "Activity",
+                r"X' = \mathrm{erf}\left(\frac{\bar{w} X + s}{\sqrt{2 (\sigma_w^2 + \sigma_b^2)}}\right)",
+            ),
+            (
+                "Critical mean weight",
+                r"\bar{w}_c = \sqrt{\frac{\pi}{2} (\sigma_w^2 + \sigma_b^2)}, \quad s = 0",
+            ),
             (
                 "Scatter",
-                r"S_{t+1} = \left(\frac{dX'}{dX}\right)^2 S_t + 1 - X'^2, \quad \mathrm{Var} X_t = \frac{S_t}{n}",
+                r"S_{t+1} = \left(\frac{dX'}{dX}\right)^2 S_t + 1 - X'^2, \quad \mathrm{Var} X_t = "
+                r"\frac{S_t}{n}",
             ),
         ),
         sources=("amari1974", "amariyoshidakanatani1977"),
@@ -85,7 +93,9 @@ class ActivityLaw:
         """Some mean weight lies on each side of the critical one."""
         critical = critical_mean_w(1.0, self.sigma_b)
         both = min(self.mean_weights) < critical < max(self.mean_weights)
-        require(both, "mean_weights", f"lie on both sides of the critical one, {critical:.4f}", self.mean_weights)
+        require(
+            both, "mean_weights", f"lie on both sides of the critical one, {critical:.4f}", self.mean_weights
+        )
 
     def _settings(self) -> list[tuple[float, float, float]]:
         """(w_bar, s, start) of all runs, curves in time first."""
@@ -98,7 +108,9 @@ class ActivityLaw:
     def predict(self) -> xr.Dataset:
         """Curves in time with scatter, activity in the end, fixed points."""
         made = [
-            curve((self._activity(start),), self.n_steps, sigma_w=1.0, sigma_b=self.sigma_b, mean_w=w, mean_b=s)
+            curve(
+                (self._activity(start),), self.n_steps, sigma_w=1.0, sigma_b=self.sigma_b, mean_w=w, mean_b=s
+            )
             for w, s, start in self._settings()
         ]
         n = len(self.biases)
@@ -185,7 +197,9 @@ class ActivityLaw:
                     ("bias", "time"),
                     long_name="standard deviation of X over networks",
                 ),
-                **measured_variables("end", estimate(ends), ("mean_weight",), long_name="activity in the end"),
+                **measured_variables(
+                    "end", estimate(ends), ("mean_weight",), long_name="activity in the end"
+                ),
             }
         )
 
@@ -222,7 +236,7 @@ class ActivityLaw:
                 compare(
                     read_predicted(at, "end_predicted"),
                     read_measured(at, "end"),
-                    statement=f"w_bar = {mean_w:g}, {side} the critical one: activity after {self.n_steps} steps",
+                    statement=f"w_bar = {mean_w:g}, {side} critical: activity after {self.n_steps} steps",
                     system="A12",
                     resolution=0.1,
                 )

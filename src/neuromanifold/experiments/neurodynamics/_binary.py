@@ -67,9 +67,9 @@ def reference_and_others(
 ) -> NDArray[np.float32]:
     """A state of given activity, and one at each Hamming distance from it.
 
-    Units of a random network are exchangeable, so that it does not matter which of them are +1: the first ones
-    are. Each other state differs from the reference in the same share of its +1 and of its -1 units, as far as
-    n allows, so that its activity is X (1 - 2D).
+    Units of a random network are exchangeable, so that it does not matter which of them are +1: the first
+    ones are. Each other state differs from the reference in the same share of its +1 and of its -1 units, as
+    far as n allows, so that its activity is X (1 - 2D).
     """
     n_up = round(n_units * (1 + activity) / 2)
     states = np.ones((1 + len(distances), n_units), np.float32)
@@ -104,7 +104,7 @@ def simulate_networks(
     *,
     weights: str = "fresh",
     observe: Callable[[BinaryState], Any] = _watch,
-    **law: float,
+    **law: Any,
 ) -> tuple[Any, np.ndarray]:
     """What was observed (network, time, state) and the overlaps with two steps before (network, step, state).
 

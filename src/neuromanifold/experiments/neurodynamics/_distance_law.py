@@ -34,9 +34,7 @@ from neuromanifold.experiments.neurodynamics._binary import (
 )
 from neuromanifold.theory.meanfield import hamming_fixed_point, hamming_map
 
-_REUSED = (
-    "terms of order 1/n that reuse of the weights adds, taken as one unit's share 1/n; small networks show less"
-)
+_REUSED = "terms of order 1/n that reuse of the weights adds, taken as one unit's share 1/n"
 
 
 @experiment(
@@ -47,31 +45,33 @@ _REUSED = (
         lecture="A",
         systems=("A12",),
         idea=(
-            "Two states of random +-1 units go through the same random layer. The fraction of units in which "
-            "they differ, the Hamming distance, follows a law that knows nothing of the single weights: an "
-            "arcsine of a square root. Its slope at zero is infinite, so that no difference stays small; with "
-            "random biases every pair ends at one distance below a half. The law of one layer is exact at every "
-            "size, its fluctuations are derived too, and it still holds after many steps when one and the same "
-            "matrix of independent weights is used at each of them. Where weights or biases have a mean the arcsine "
-            "gives way to an integral, which is tested as well."
+            "Two states of random +-1 units go through the same random layer. The fraction of units in "
+            "which they differ, the Hamming distance, follows a law that knows nothing of the single "
+            "weights: an arcsine of a square root. Its slope at zero is infinite, so that no difference "
+            "stays small; with random biases every pair ends at one distance below a half. The law of one "
+            "layer is exact at every size, its fluctuations are derived too, and it still holds after many "
+            "steps when one and the same matrix of independent weights is used at each of them. Where "
+            "weights or biases have a mean the arcsine gives way to an integral, which is tested as well."
         ),
         equations=(
             ("Network", r"x'_i = \mathrm{sgn}\left(\sum_j W_{ij} x_j + b_i\right)"),
             (
                 "Distance",
-                r"D' = \frac{2}{\pi} \arcsin\left(c \sqrt{D}\right), \quad c = \frac{1}{\sqrt{1 + \sigma_b^2 / "
-                r"\sigma_w^2}}",
+                r"D' = \frac{2}{\pi} \arcsin\left(c \sqrt{D}\right), \quad c = \frac{1}{\sqrt{1 + "
+                r"\sigma_b^2 / \sigma_w^2}}",
             ),
             (
                 "Fluctuation",
-                r"S_{t+1} = \left(\frac{dD'}{dD}\right)^2 S_t + D'(1 - D'), \quad \mathrm{Var} D_t = \frac{S_t}{n}",
+                r"S_{t+1} = \left(\frac{dD'}{dD}\right)^2 S_t + D'(1 - D'), \quad \mathrm{Var} D_t = "
+                r"\frac{S_t}{n}",
             ),
         ),
         sources=("amari1974", "amariyoshidakanatani1977"),
         caption=(
-            "Left: the law of one layer for several noises of the biases and, grey, for weights and biases with "
-            "means; thin line: D' = D. Right: distance against time from a small one; line: theory, "
-            "points: networks of fresh weights and of one matrix reused; dotted: the distance D* in the end."
+            "Left: the law of one layer for several noises of the biases and, grey, for weights and biases "
+            "with means; thin line: D' = D. Right: distance against time from a small one; line: theory, "
+            "points: networks of fresh weights and of one matrix reused; dotted: the distance D* in the "
+            "end."
         ),
     ),
     full={"n_units": 4000, "n_networks": 12, "n_reused": 40, "n_small": 4000, "depth": 12},
@@ -86,7 +86,9 @@ class DistanceLaw:
     sigma_b: float = parameter(
         0.5, doc="noise of the biases of the networks followed in time", low=0.0, open_low=True
     )
-    start: float = parameter(0.02, doc="initial distance of the networks followed in time", low=0.005, high=0.9)
+    start: float = parameter(
+        0.02, doc="initial distance of the networks followed in time", low=0.005, high=0.9
+    )
     ratios: tuple[float, ...] = parameter((0.0, 0.5, 1.0), doc="sigma_b/sigma_w, law of one layer", low=0.0)
     distances: tuple[float, ...] = parameter(
         (0.01, 0.1, 0.25, 0.5, 0.8), doc="distances, law of one layer", low=0.0, high=1.0, open_low=True
@@ -95,7 +97,9 @@ class DistanceLaw:
     small_units: int = parameter(100, doc="units of a small network", low=50)
     mean_w: float = parameter(1.5, doc="mean weight w_bar times n, the case with means")
     mean_b: float = parameter(0.3, doc="mean bias s, the case with means")
-    activity: float = parameter(0.4, doc="activity of the first state, the case with means", low=-0.9, high=0.9)
+    activity: float = parameter(
+        0.4, doc="activity of the first state, the case with means", low=-0.9, high=0.9
+    )
 
     def check(self) -> None:
         """The distances followed are ones that the networks can have."""
@@ -103,7 +107,11 @@ class DistanceLaw:
         require(least > 0, "distances", "be at least one unit of small_units", self.distances)
         require(round(self.start * self.n_units) > 0, "start", "be at least one unit of n_units", self.start)
 
-    def _means(self) -> dict[str, float]:
+    def _typical(self) -> int:
+        """The first distance that is not of few units."""
+        return int(np.argmax(np.array(self.distances) * self.small_units >= 5))
+
+    def _means(self) -> dict[str, Any]:
         return {"sigma_w": 1.0, "mean_w": self.mean_w, "mean_b": self.mean_b}
 
     def _starts(self, activity: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -123,7 +131,7 @@ class DistanceLaw:
         law = {"sigma_w": 1.0, "sigma_b": self.sigma_b}
         pair = order_parameters(reference_and_others(self.n_units, (self.start,)), 1)
         followed = curve((0.0, 0.0, pair[2]), self.depth, **law)
-        small = curve((0.0, 0.0, float(exact[1])), self.depth, **law)
+        small = curve((0.0, 0.0, float(exact[self._typical()])), self.depth, **law)
         with_means = hamming_map(
             np.append(triples[:, 2], fine),
             activity_1=np.append(triples[:, 0], np.full(fine.size, self.activity)),
@@ -165,7 +173,9 @@ class DistanceLaw:
                 ("time",),
                 long_name="distance, one matrix reused",
             ),
-            **predicted_variable("late_spread_predicted", last, long_name="standard deviation of D after 3 steps"),
+            **predicted_variable(
+                "late_spread_predicted", last, long_name="standard deviation of D after 3 steps"
+            ),
         }
         coordinates = {
             "ratio": ("ratio", np.array(self.ratios), {"long_name": "sigma_b/sigma_w", "units": "1"}),
@@ -181,6 +191,7 @@ class DistanceLaw:
         variables: dict[str, xr.Variable] = {}
         states, _ = self._starts()
         means, spreads, errors = [], [], []
+        late: Estimate | None = None
         for index, ratio in enumerate((*self.ratios, self.sigma_b)):
             (_, moved), _ = simulate_networks(
                 run,
@@ -198,7 +209,7 @@ class DistanceLaw:
                 spreads.append(spread)
                 errors.append(error)
             else:
-                spread, error = spread_samples(moved[:, 3, 1])
+                spread, error = spread_samples(moved[:, 3, self._typical()])
                 late = Estimate(spread, error, self.n_small)
         variables |= measured_variables(
             "one", estimate(np.stack(means, 1)), ("ratio", "distance"), long_name="distance D'"
@@ -209,7 +220,10 @@ class DistanceLaw:
             ("ratio", "distance"),
             long_name="standard deviation of D'",
         )
-        variables |= measured_variables("late_spread", late, long_name="standard deviation of D after 3 steps")
+        assert late is not None
+        variables |= measured_variables(
+            "late_spread", late, long_name="standard deviation of D after 3 steps"
+        )
         with_means, _ = self._starts(self.activity)
         (_, moved), _ = simulate_networks(
             run, key_small, with_means, 3, self.n_small, "one layer, with means", **self._means()
@@ -250,7 +264,7 @@ class DistanceLaw:
                         resolution=0.03,
                     )
                 )
-        for distance in record.distance.values[1:]:
+        for distance in record.distance.values[self._typical() :]:
             at = record.sel(ratio=self.ratios[0], distance=distance)
             made.append(
                 compare(
@@ -305,14 +319,24 @@ class DistanceLaw:
             at = record.sel(ratio=ratio)
             theory(left, record.line, at["line_law"], index)
             shown = read_measured(at, "one")
-            simulation(left, record.distance, shown.mean, shown.standard_error, index, label=f"σ_b/σ_w = {ratio:g}")
+            simulation(
+                left, record.distance, shown.mean, shown.standard_error, index, label=f"σ_b/σ_w = {ratio:g}"
+            )
         index = len(record.ratio)
         theory(left, record.line, record["line_means"], index, color="0.4")
         shown = read_measured(record, "means")
         simulation(
-            left, record.distance, shown.mean, shown.standard_error, index, color="0.4", label="with means, σ_b = 0"
+            left,
+            record.distance,
+            shown.mean,
+            shown.standard_error,
+            index,
+            color="0.4",
+            label="with means, σ_b = 0",
         )
-        left.set(xlabel="distance D (fraction of units)", ylabel="distance D′ one layer on", xlim=(-0.02, 1.02))
+        left.set(
+            xlabel="distance D (fraction of units)", ylabel="distance D′ one layer on", xlim=(-0.02, 1.02)
+        )
         left.legend(frameon=False, fontsize=8)
         theory(right, record.time, record["fresh_predicted"], label="theory")
         for index, weights in enumerate(("fresh", "same")):
@@ -321,7 +345,9 @@ class DistanceLaw:
             simulation(
                 right, record.time + 0.12 * index, shown.mean, shown.standard_error, index + 1, label=label
             )
-        right.axhline(float(record["end"]), color="0.4", linestyle=":", label=f"D* = {float(record['end']):.4f}")
+        right.axhline(
+            float(record["end"]), color="0.4", linestyle=":", label=f"D* = {float(record['end']):.4f}"
+        )
         right.set(xlabel="time (steps)", ylabel="distance D (fraction of units)", ylim=(0, None))
         right.legend(frameon=False, fontsize=8, loc="lower right")
         return figure

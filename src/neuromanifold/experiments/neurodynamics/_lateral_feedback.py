@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -112,13 +113,14 @@ def _seen(info: Any) -> Any:
         lecture="B",
         systems=("B2",),
         idea=(
-            "Give a layered network connections within its layers and from each layer back to the one below, "
-            "and it becomes a dynamical system under its input. Without these connections it is the feed-forward "
-            "network after as many steps as it has layers. If the matrix of all its connections is small enough, "
-            "every step brings any two states closer by at least a known factor, and there is one state it settles "
-            "in. One random layer of lateral connections alone shows the opposite: beyond gain one its activity "
-            "lives for ever, and small perturbations grow by a factor that mean-field theory computes. Networks "
-            "of two sizes are simulated and extrapolated to infinite size before they are compared."
+            "Give a layered network connections within its layers and from each layer back to the one "
+            "below, and it becomes a dynamical system under its input. Without these connections it is the "
+            "feed-forward network after as many steps as it has layers. If the matrix of all its "
+            "connections is small enough, every step brings any two states closer by at least a known "
+            "factor, and there is one state it settles in. One random layer of lateral connections alone "
+            "shows the opposite: beyond gain one its activity lives for ever, and small perturbations grow "
+            "by a factor that mean-field theory computes. Networks of two sizes are simulated and "
+            "extrapolated to infinite size before they are compared."
         ),
         equations=(
             (
@@ -126,14 +128,20 @@ def _seen(info: Any) -> Any:
                 r"x^l_{t+1} = \varphi\left(W^l x^{l-1}_t + L^l x^l_t + F^l x^{l+1}_t + b^l\right)",
             ),
             ("Contraction", r"\sup|\varphi'| \, \lVert M \rVert_2 < 1"),
-            ("Lateral layer", r"x_{t+1} = \tanh(g J x_t), \quad A^* = \int \tanh^2\left(g \sqrt{A^*} z\right) Dz"),
-            ("Growth of a perturbation", r"\sqrt{\chi_1}, \quad \chi_1 = g^2 \int \varphi'\left(g \sqrt{A^*} z\right)^2 Dz"),
+            (
+                "Lateral layer",
+                r"x_{t+1} = \tanh(g J x_t), \quad A^* = \int \tanh^2\left(g \sqrt{A^*} z\right) Dz",
+            ),
+            (
+                "Growth of a perturbation",
+                r"\sqrt{\chi_1}, \quad \chi_1 = g^2 \int \varphi'\left(g \sqrt{A^*} z\right)^2 Dz",
+            ),
         ),
         sources=("sompolinskycrisantisommers1988", "amari1974"),
         caption=(
-            "Left: distance of pairs of states under one input in a contracting network; line: the bound. Middle "
-            "and right: activity of a random lateral layer and growth of a perturbation a step against the gain; "
-            "line: mean-field theory, points: networks, extrapolated to infinite size."
+            "Left: distance of pairs of states under one input in a contracting network; line: the bound. "
+            "Middle and right: activity of a random lateral layer and growth of a perturbation a step "
+            "against the gain; line: mean-field theory, points: networks, extrapolated to infinite size."
         ),
     ),
     full={"sizes": (500, 1000), "n_networks": 100, "n_pairs": 200, "n_steps": 60},
@@ -146,11 +154,15 @@ class LateralFeedback:
         0.8, doc="spectral norm of all connections, contracting network", low=0.1, high=0.95
     )
     n_pairs: int = parameter(40, doc="pairs of states, contracting network", low=20)
-    gains: tuple[float, ...] = parameter((0.8, 1.5, 2.5), doc="gains g of the lateral layer", low=0.1, high=5.0)
+    gains: tuple[float, ...] = parameter(
+        (0.8, 1.5, 2.5), doc="gains g of the lateral layer", low=0.1, high=5.0
+    )
     sizes: tuple[int, ...] = parameter((100, 200), doc="units of the lateral layer, n and 2n", low=40)
     n_networks: int = parameter(150, doc="independent lateral layers a size", low=10)
     n_states: int = parameter(4, doc="states followed in each lateral layer", low=1)
-    n_steps: int = parameter(30, doc="steps of the lateral layer, the first third left out", unit="steps", low=15)
+    n_steps: int = parameter(
+        30, doc="steps of the lateral layer, the first third left out", unit="steps", low=15
+    )
 
     def check(self) -> None:
         """Two sizes, one twice the other; no gain at the transition; several layers."""
@@ -200,9 +212,9 @@ class LateralFeedback:
         seeds = np.asarray(jax.random.key_data(key)).astype(np.uint64).tolist()
         rng = np.random.default_rng(seeds)
         sizes = self.layers
-        forward = [rng.normal(size=(k, j)) / np.sqrt(j) for j, k in zip(sizes[:-1], sizes[1:], strict=True)]
+        forward = [rng.normal(size=(k, j)) / np.sqrt(j) for j, k in itertools.pairwise(sizes)]
         lateral = [rng.normal(size=(k, k)) / np.sqrt(k) for k in sizes[1:]]
-        feedback = [rng.normal(size=(j, k)) / np.sqrt(k) for j, k in zip(sizes[1:-1], sizes[2:], strict=True)]
+        feedback = [rng.normal(size=(j, k)) / np.sqrt(k) for j, k in itertools.pairwise(sizes[1:])]
         scale = self.norm / RecurrentLayered(forward, lateral, feedback).contraction()
         forward[1:] = [scale * w for w in forward[1:]]
         scaled = RecurrentLayered(forward, [scale * w for w in lateral], [scale * w for w in feedback])
@@ -237,10 +249,18 @@ class LateralFeedback:
                 gaps["contracting"] / gaps["contracting"][:1],
                 {"long_name": "distance of a pair over the initial one", "units": "1"},
             ),
-            "feedforward_gap": ((), feedforward, {"long_name": "difference from the feed-forward net", "units": "1"}),
+            "feedforward_gap": (
+                (),
+                feedforward,
+                {"long_name": "difference from the feed-forward net", "units": "1"},
+            ),
             "largest_factor": ((), factors.max(), {"long_name": "largest factor a step", "units": "1"}),
             "n_factors": ((), int(counted.sum()), {"long_name": "factors seen", "units": "1"}),
-            "n_above": ((), int((factors > self.norm).sum()), {"long_name": "factors above bound", "units": "1"}),
+            "n_above": (
+                (),
+                int((factors > self.norm).sum()),
+                {"long_name": "factors above bound", "units": "1"},
+            ),
             "settled": ((), int(settled.settled), {"long_name": "whether the network settled", "units": "1"}),
             "end_gap": (
                 (),
@@ -287,12 +307,15 @@ class LateralFeedback:
 
     def claims(self, record: xr.Dataset) -> Sequence[Claim]:
         """Feed-forward limit, contraction, and the lateral layer."""
-        once = {name: Estimate(float(record[name]), 0.0, 1) for name in ("feedforward_gap", "end_gap", "settled")}
+        once = {
+            name: Estimate(float(record[name]), 0.0, 1) for name in ("feedforward_gap", "end_gap", "settled")
+        }
+        bound = float(record["factor_bound"])
         made = [
             at_most(
                 1e-5,
                 once["feedforward_gap"],
-                statement="without lateral and feedback connections the last layer is the feed-forward output",
+                statement="without lateral and feedback connections the output is the feed-forward one",
                 system="B2",
                 sigmas=0,
                 reason="rounding of float32",
@@ -300,7 +323,7 @@ class LateralFeedback:
             never(
                 int(record["n_above"]),
                 int(record["n_factors"]),
-                statement=f"no step stretches a pair by more than sup|phi'| |M| = {float(record['factor_bound']):g}",
+                statement=f"no step stretches a pair by more than sup|phi'| |M| = {bound:g}",
                 system="B2",
                 rate=0.02,
             ),
@@ -322,7 +345,10 @@ class LateralFeedback:
         ]
         for gain in record["gain"].values:
             at = record.sel(gain=gain)
-            for name, text, resolution in (("activity", "activity", 0.05), ("growth", "growth of a perturbation", 0.05)):
+            for name, text, resolution in (
+                ("activity", "activity", 0.05),
+                ("growth", "growth of a perturbation", 0.05),
+            ):
                 made.append(
                     compare(
                         read_predicted(at, f"{name}_predicted"),
@@ -357,7 +383,6 @@ class LateralFeedback:
         right.set(xlabel="gain g", ylabel="growth of a perturbation a step")
         right.legend(frameon=False, fontsize=8, loc="upper left")
         return figure
-
 
 
 def _extrapolated(small: Estimate, large: Estimate) -> Estimate:

@@ -50,24 +50,27 @@ def _pairs(state: BinaryState) -> Array:
         lecture="B",
         systems=("B10", "A12"),
         idea=(
-            "A macroscopic law gives the next distance of two states from the present one. It is derived for "
-            "weights that are new at every step. A brain uses the same weights again and again: does the law "
-            "still hold after several steps? With one asymmetric matrix it does: the deviation from the law "
-            "shrinks as one over the square root of the number of units, as with fresh weights. With a symmetric "
-            "matrix it does not: the deviation stays however large the network is, because the network returns "
-            "to where it was two steps before. The overlap of a state with the one two steps earlier shows "
-            "this. All of it is about a fixed number of steps in large networks."
+            "A macroscopic law gives the next distance of two states from the present one. It is derived "
+            "for weights that are new at every step. A brain uses the same weights again and again: does "
+            "the law still hold after several steps? With one asymmetric matrix it does: the deviation from"
+            " the law shrinks as one over the square root of the number of units, as with fresh weights. "
+            "With a symmetric matrix it does not: the deviation stays however large the network is, because"
+            " the network returns to where it was two steps before. The overlap of a state with the one two"
+            " steps earlier shows this. All of it is about a fixed number of steps in large networks."
         ),
         equations=(
             ("Micro", r"x(t+1) = T_W x(t) = \mathrm{sgn}(W x(t) + b)"),
             ("Macro", r"D(t+1) = F(D(t)) = \frac{2}{\pi} \arcsin\left(c \sqrt{D(t)}\right)"),
-            ("Question", r"D\left(T_W^t x, T_W^t y\right) = F^t\left(D(x, y)\right) + O\left(n^{-1/2}\right)"),
+            (
+                "Question",
+                r"D\left(T_W^t x, T_W^t y\right) = F^t\left(D(x, y)\right) + O\left(n^{-1/2}\right)",
+            ),
         ),
         sources=("amari1974", "amariyoshidakanatani1977"),
         caption=(
-            "Left: root mean square deviation of the distance from the law after some steps, against the number "
-            "of units; line: derived deviation. Right: overlap of a state with the one two steps before, without "
-            "biases."
+            "Left: root mean square deviation of the distance from the law after some steps, against the "
+            "number of units; line: derived deviation. Right: overlap of a state with the one two steps "
+            "before, without biases."
         ),
     ),
     full={"sizes": (250, 500, 1000, 2000), "n_networks": 100, "n_pairs": 16, "n_return": 40},
@@ -192,7 +195,7 @@ class SelfConsistency:
                 compare(
                     expected[index],
                     deviations["fresh"][index],
-                    statement=f"fresh weights, n = {n}: rms deviation from the law after {self.n_steps} steps",
+                    statement=f"fresh weights, n = {n}: rms deviation after {self.n_steps} steps",
                     system="B10",
                     resolution=0.35 * float(expected.value[index]),
                 )
@@ -249,7 +252,9 @@ class SelfConsistency:
         for index, weights in enumerate(KINDS):
             shown = _deviation(record, weights)
             simulation(left, size, shown.mean, shown.standard_error, index, label=_LABELS[weights])
-        left.set(xscale="log", yscale="log", xlabel="number of units n", ylabel="rms deviation of D from the law")
+        left.set(
+            xscale="log", yscale="log", xlabel="number of units n", ylabel="rms deviation of D from the law"
+        )
         left.set_xticks(size, [f"{int(n)}" for n in size])
         left.set_xticks([], minor=True)
         left.legend(frameon=False, fontsize=8, loc="lower left")

@@ -2,14 +2,14 @@
 
     dX = mu dt + s dB,   X(0) = x_0 in (-a, a),   decided for +1 or -1 where X first leaves (-a, a)
 
-Steps of length dt see X at the steps only and miss excursions in between: they decide late, as if the bounds lay
-0.5826 s sqrt(dt) further out. `corrected` bounds are moved inwards by that much, which leaves an error of order
-dt instead of sqrt(dt).
+Steps of length dt see X at the steps only and miss excursions in between: they decide late, as if the bounds
+lay 0.5826 s sqrt(dt) further out. `corrected` bounds are moved inwards by that much, which leaves an error of
+order dt instead of sqrt(dt).
 
 Time: the unit of mu and s.
 
-Source: Ratcliff 1978, Psychol. Rev. 85:59 (the model in decisions); Siegmund 1979, Adv. Appl. Prob. 11:701, and
-Broadie, Glasserman and Kou 1997, Math. Finance 7:325 (the correction, -zeta(1/2)/sqrt(2 pi)).
+Source: Ratcliff 1978, Psychol. Rev. 85:59 (the model in decisions); Siegmund 1979, Adv. Appl. Prob. 11:701,
+and Broadie, Glasserman and Kou 1997, Math. Finance 7:325 (the correction, -zeta(1/2)/sqrt(2 pi)).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from neuromanifold._base import check_real, require
@@ -78,7 +79,9 @@ class DriftDiffusion(eqx.Module):
         bound = check_real("bound", bound, 0.0, open_low=True)
         dt = check_real("dt", dt, 0.0, open_low=True)
         inner = bound - OVERSHOOT * noise * np.sqrt(dt) if corrected else bound
-        require(inner > 0, "dt", f"be below (bound/(0.5826 noise))^2 = {(bound / OVERSHOOT / noise) ** 2:g}", dt)
+        require(
+            inner > 0, "dt", f"be below (bound/(0.5826 noise))^2 = {(bound / OVERSHOOT / noise) ** 2:g}", dt
+        )
         self.drift, self.noise, self.bound, self.dt, self.step_bound = map(
             jnp.asarray, (drift, noise, bound, dt, inner)
         )
@@ -96,9 +99,11 @@ class DriftDiffusion(eqx.Module):
         del key
         x = jnp.asarray(start, jnp.result_type(float))
         require(x.ndim == 1, "start", "have shape (n_paths,)", x.shape)
-        if not isinstance(x, jax.core.Tracer):
+        if not isinstance(x, Tracer):
             worst = float(jnp.max(jnp.abs(x)))
-            require(worst < float(self.step_bound), "start", f"lie within +-{float(self.step_bound):g}", worst)
+            require(
+                worst < float(self.step_bound), "start", f"lie within +-{float(self.step_bound):g}", worst
+            )
         return DiffusionState(x, jnp.zeros(x.shape, jnp.int32), jnp.zeros_like(x))
 
     def step(

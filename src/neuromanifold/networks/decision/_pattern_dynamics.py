@@ -1,18 +1,18 @@
 """Pattern dynamics with symbols: excitation patterns compete, a symbol is read out and may act back.
 
-An interpretation of words in a lecture, not a model taken from it: symbols are excitation patterns xi^mu, thought
-is a parallel dynamics of patterns on one side and logic on symbols on the other.
+An interpretation of words in a lecture, not a model taken from it: symbols are excitation patterns xi^mu,
+thought is a parallel dynamics of patterns on one side and logic on symbols on the other.
 
     dx/dt = -x + phi(K x + s(t) + kappa b),    K = (beta/n) sum_mu xi^mu xi^mu^T
     symbol read out      mu(t) = argmax_mu m_mu,    m_mu = xi^mu . x / n
     commitment           the first time t_c at which max_mu m_mu reaches theta
     intervention         from t_c on b = xi^{g(mu(t_c))}, g a map of symbols (the logic); b = 0 before
 
-With kappa = 0 there is no way from symbols back to patterns. The symbol is latched at commitment: what is read
-out later may change, what was committed to does not. K is kept as the patterns and costs 4 P n a step.
+With kappa = 0 there is no way from symbols back to patterns. The symbol is latched at commitment: what is
+read out later may change, what was committed to does not. K is kept as the patterns and costs 4 P n a step.
 
-Without noise and before commitment E(x) = -1/2 x.Kx - s.x + sum_i int_0^{x_i} phi^{-1} never rises (phi = tanh,
-|x_i| < 1). Time: in units of the time constant of a unit.
+Without noise and before commitment E(x) = -1/2 x.Kx - s.x + sum_i int_0^{x_i} phi^{-1} never rises (phi =
+tanh, |x_i| < 1). Time: in units of the time constant of a unit.
 
 Source: Amari, lecture 2016 (words only); dynamics and E as in Hopfield 1984, PNAS 81:3088.
 """
@@ -83,7 +83,9 @@ class PatternDynamics(eqx.Module):
         self.rule = tuple(check_integer(f"rule[{i}]", g, 0, shape[0] - 1) for i, g in enumerate(given))
         self.kappa = jnp.asarray(check_real("kappa", kappa, 0.0), self.patterns.dtype)
         lifted = check_finite("inputs", inputs)
-        require(lifted.shape in ((), shape[1:]), "inputs", f"be a number or have shape {shape[1:]}", lifted.shape)
+        require(
+            lifted.shape in ((), shape[1:]), "inputs", f"be a number or have shape {shape[1:]}", lifted.shape
+        )
         self.inputs = jnp.broadcast_to(jnp.asarray(lifted, self.patterns.dtype), shape[1:])
 
     def overlaps(self, x: Float[Array, "*times n_units"]) -> Float[Array, "*times n_patterns"]:
@@ -114,7 +116,9 @@ class PatternDynamics(eqx.Module):
         inside = jnp.clip(x, -1.0, 1.0)
         # int_0^x artanh = x artanh x + log(1 - x^2)/2 = [(1 + x) log(1 + x) + (1 - x) log(1 - x)]/2.
         entropy = 0.5 * sum(
-            jnp.where(1 + s * inside > 0, (1 + s * inside) * jnp.log1p(jnp.maximum(s * inside, -0.9999999)), 0.0)
+            jnp.where(
+                1 + s * inside > 0, (1 + s * inside) * jnp.log1p(jnp.maximum(s * inside, -0.9999999)), 0.0
+            )
             for s in (1, -1)
         )
         return -0.5 * self.beta * self.patterns.shape[1] * jnp.sum(m**2) - self.inputs @ x + jnp.sum(entropy)
@@ -137,15 +141,15 @@ class PatternDynamics(eqx.Module):
         shape = self.patterns.shape[1:]
         require(np.shape(x0) == shape, "x0", f"have shape {shape}", np.shape(x0))
         start = jnp.asarray(x0, self.patterns.dtype)
-        tolerances = {"rtol": 1e-5, "atol": 1e-6} if start.dtype == jnp.float32 else {}
-        free = np.asarray(solve(self.flow(), start, times, **tolerances).states)
+        rtol, atol = (1e-5, 1e-6) if start.dtype == jnp.float32 else (1e-8, 1e-10)
+        free = np.asarray(solve(self.flow(), start, times, rtol=rtol, atol=atol).states)
         m, slope = self._course(free)
         when, symbol = commit_time(times, m, slope, theta)
         if math.isnan(when) or when >= horizon or float(self.kappa) == 0.0:
             return Course(times, m, np.argmax(m, 1), when, symbol)
         at = CubicHermiteSpline(times, free, self._velocities(free))(when)
         later = np.linspace(when, horizon, n_times)
-        moved = solve(self.flow(symbol), jnp.asarray(at, start.dtype), later, **tolerances).states
+        moved = solve(self.flow(symbol), jnp.asarray(at, start.dtype), later, rtol=rtol, atol=atol).states
         before = times < when
         times = np.concatenate([times[before], later])
         m = np.concatenate([m[before], np.asarray(self.overlaps(moved), np.float64)])
@@ -191,8 +195,8 @@ class _Course(eqx.Module):
 def commit_time(times: ArrayLike, overlaps: ArrayLike, slopes: ArrayLike, theta: float) -> tuple[float, int]:
     """The first time an overlap reaches theta, and which: (t_c, symbol), or (NaN, -1).
 
-    Between the times given overlaps are cubic, with the slopes given at both ends; the error is of fourth order in
-    the spacing.
+    Between the times given overlaps are cubic, with the slopes given at both ends; the error is of fourth
+    order in the spacing.
 
     Args:
         times: increasing, shape (n_times,).
@@ -210,7 +214,9 @@ def commit_time(times: ArrayLike, overlaps: ArrayLike, slopes: ArrayLike, theta:
     >>> round(when, 6), which
     (0.5, 0)
     """
-    t, m, rate = (check_finite(n, v) for n, v in (("times", times), ("overlaps", overlaps), ("slopes", slopes)))
+    t, m, rate = (
+        check_finite(n, v) for n, v in (("times", times), ("overlaps", overlaps), ("slopes", slopes))
+    )
     require(m.ndim == 2 and len(m) == len(t), "overlaps", f"have shape ({len(t)}, n_patterns)", m.shape)
     require(rate.shape == m.shape, "slopes", f"have shape {m.shape}", rate.shape)
     theta = check_real("theta", theta)

@@ -3,11 +3,11 @@
     x_{t+1} = A x_t + w_t,  w ~ N(0, Q)        y_t = C x_t + v_t,  v ~ N(0, R)        x_0 ~ N(m, P)
 
 `predict` knows y_0 ... y_{t-1}, `filter` also y_t (Kalman 1960), `smooth` what comes after the event as well:
-y_0 ... y_{t+L} for a lag L, or all (Rauch, Tung and Striebel 1965). That postdiction in perception works this way is
-an interpretation, not a claim of the sources.
+y_0 ... y_{t+L} for a lag L, or all (Rauch, Tung and Striebel 1965). That postdiction in perception works this
+way is an interpretation, not a claim of the sources.
 
-A lag is added one observation at a time. With e_t = y_t - C x_{t|t-1}, S_t = C P_{t|t-1} C^T + R, the gain K_t and
-G_{t,0} = P_{t|t-1}, G_{t,j+1} = G_{t,j} (A (I - K_{t+j} C))^T,
+A lag is added one observation at a time. With e_t = y_t - C x_{t|t-1}, S_t = C P_{t|t-1} C^T + R, the gain
+K_t and G_{t,0} = P_{t|t-1}, G_{t,j+1} = G_{t,j} (A (I - K_{t+j} C))^T,
 
     x_{t|t+j} = x_{t|t+j-1} + G_{t,j} C^T S_{t+j}^{-1} e_{t+j}
     P_{t|t+j} = P_{t|t+j-1} - G_{t,j} C^T S_{t+j}^{-1} C G_{t,j}^T,
@@ -154,14 +154,16 @@ class LinearGaussian(eqx.Module):
             ValueError: a negative lag.
         """
         seen, single = self._observations(y)
+        lag = None if lag is None else check_integer("lag", lag, 0)
         known = self._filtered(seen)
         if lag is None:
             back = _Backward(self, known)
             last = jax.tree.map(lambda x: x[-1], (known.mean, known.covariance))
-            made = run(Process(back.init, back.step), jax.random.key(0), last, seen.shape[1] - 1, observe=_same).values
+            made = run(
+                Process(back.init, back.step), jax.random.key(0), last, seen.shape[1] - 1, observe=_same
+            ).values
             mean, covariance = (jnp.flip(jnp.asarray(v), 0) for v in made)
             return _beliefs(mean, covariance, single)
-        lag = check_integer("lag", lag, 0)
         more = _Lagged(self, known)
         made = run(Process(more.init, more.step), jax.random.key(0), None, lag).state
         return _beliefs(made.mean, made.covariance, single)
@@ -191,7 +193,9 @@ class _Generative(eqx.Module):
         model = self.model
         return self._seen(key, model.initial_mean[None, :], model.initial_covariance)
 
-    def step(self, key: Key[Array, ""], t: Any, state: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
+    def step(
+        self, key: Key[Array, ""], t: Any, state: tuple[Array, Array]
+    ) -> tuple[tuple[Array, Array], None]:
         del t
         return self._seen(key, state[0] @ self.model.transition.T, self.model.process_noise), None
 
@@ -242,7 +246,9 @@ class _Backward(eqx.Module):
         del key
         return last
 
-    def step(self, key: Any, t: Int[Array, ""], later: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
+    def step(
+        self, key: Any, t: Int[Array, ""], later: tuple[Array, Array]
+    ) -> tuple[tuple[Array, Array], None]:
         del key
         a = self.model.transition
         after = len(self.known.mean) - 1 - t

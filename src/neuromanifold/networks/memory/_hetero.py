@@ -1,11 +1,11 @@
 """Hetero-association: layers of +-1 units that recall each other's patterns.
 
-Pattern mu is xi^mu in one layer and eta^mu in the next, W = (1/n) sum_mu eta^mu xi^mu^T with n the units of the
-layer that sends:
+Pattern mu is xi^mu in one layer and eta^mu in the next, W = (1/n) sum_mu eta^mu xi^mu^T with n the units of
+the layer that sends:
 
     y = sgn(W x)         y_i = sgn( (1/n_x) sum_mu eta_i^mu (xi^mu . x) )
 
-Layered       layers 0, 1, 2 ..., each with patterns of its own; depth is time and no connection is used twice.
+Layered       layers 0, 1, 2 ..., each with patterns of its own; depth is time, no connection is used twice.
 Bidirectional two layers, back by the transposed matrix, x = sgn(W^T y). Updated in turn they never raise
               E = -y^T W x - s_y . y - s_x . x and end in a pair of states that recall each other.
 
@@ -92,7 +92,9 @@ class Bidirectional(eqx.Module):
         x = check_values("cue", cue, first.shape[1], (-1, 1), first.dtype)
         return BidirectionalState(x, self.forward(x))
 
-    def step(self, key: Any, t: Any, state: BidirectionalState) -> tuple[BidirectionalState, Int[Array, "*cues"]]:
+    def step(
+        self, key: Any, t: Any, state: BidirectionalState
+    ) -> tuple[BidirectionalState, Int[Array, "*cues"]]:
         """Back to the first layer and forth to the second; the information is how many units changed."""
         del key, t
         x = self.backward(state.second)

@@ -7,7 +7,7 @@ with sgn(0) = +1. Several states go through the same weights, one row each. Thre
     fresh       new W and b at every step: depth is time. They are drawn from the key of the step in blocks of
                 rows and forgotten, so that no n x n matrix is ever held.
     same        W and b drawn once, W_ij and W_ji independent: the network is recurrent.
-    symmetric   W drawn once with W_ij = W_ji: detailed balance holds and the network falls into cycles of two.
+    symmetric   W drawn once with W_ij = W_ji: detailed balance holds, the network falls into cycles of two.
 
 Symbols: n units, w_bar and s means of weights (times n) and biases. Time: steps.
 
@@ -50,7 +50,7 @@ class BinaryState(NamedTuple):
 
 
 class BinaryNetwork(eqx.Module):
-    """The random network; `binary_network` makes the process.
+    """The law of a step; `binary_network` makes the process.
 
     Args:
         n_units: n.
@@ -58,7 +58,6 @@ class BinaryNetwork(eqx.Module):
         sigma_b: standard deviation of the biases.
         mean_w: w_bar, n times the mean weight.
         mean_b: s, the mean bias.
-        weights: "fresh", "same" or "symmetric".
     """
 
     n_units: int = eqx.field(static=True)
@@ -66,9 +65,8 @@ class BinaryNetwork(eqx.Module):
     sigma_b: Float[Array, ""]
     mean_w: Float[Array, ""]
     mean_b: Float[Array, ""]
-    weights: str = eqx.field(static=True)
 
-    def init(self, key: Key[Array, ""], x0: ArrayLike) -> BinaryState:
+    def init(self, weights: str, key: Key[Array, ""], x0: ArrayLike) -> BinaryState:
         """Begin with one state of shape (n_units,) or several, (n_states, n_units), entries +-1.
 
         Raises:
@@ -80,12 +78,12 @@ class BinaryNetwork(eqx.Module):
         if not isinstance(x0, Tracer):
             check_signs("x0", x0)
         units = jnp.atleast_2d(jnp.asarray(x0, jnp.result_type(float)))
-        if self.weights == "fresh":
+        if weights == "fresh":
             return BinaryState(units, units, None)
         # One draw for both: a second generator would double the time to compile.
         normal = jax.random.normal(key, (self.n_units + 1, self.n_units), units.dtype)
         matrix, bias = normal[1:], self.sigma_b.astype(units.dtype) * normal[0]
-        if self.weights == "symmetric":
+        if weights == "symmetric":
             matrix = jnp.triu(matrix) + jnp.triu(matrix, 1).T
         return BinaryState(units, units, Weights(matrix * self._scale(units.dtype), bias))
 
@@ -123,6 +121,16 @@ class BinaryNetwork(eqx.Module):
             return block(key)
         parts = jax.lax.map(block, jax.random.split(key, n_blocks))
         return jnp.moveaxis(parts, 0, 1).reshape(len(units), -1)[:, : self.n_units]
+
+
+class _Start(eqx.Module):
+    """How weights are drawn is no part of the step, so that both kinds of reuse share one program."""
+
+    network: BinaryNetwork
+    weights: str = eqx.field(static=True)
+
+    def init(self, key: Key[Array, ""], x0: ArrayLike) -> BinaryState:
+        return self.network.init(self.weights, key, x0)
 
 
 def binary_network(
@@ -167,9 +175,8 @@ def binary_network(
         sigma_b=jnp.asarray(check_real("sigma_b", sigma_b, 0.0)),
         mean_w=jnp.asarray(check_real("mean_w", mean_w)),
         mean_b=jnp.asarray(check_real("mean_b", mean_b)),
-        weights=check_choice("weights", weights, WEIGHTS),
     )
-    return Process(network.init, network.step)
+    return Process(_Start(network, check_choice("weights", weights, WEIGHTS)).init, network.step)
 
 
 def binary_activities(state: BinaryState) -> Float[Array, " n_states"]:

@@ -7,9 +7,9 @@ Layers l = 1 ... L of any sizes n_l, an input x^0 that stays:
 
 W^l feed forward, L^l lateral, F^l feedback (none at the last layer). With L = F = 0 the last layer is the
 feed-forward network's output after L steps. Let M be the matrix of all connections between layers 1 ... L,
-without the input's. If sup|phi'| times the spectral norm of M lies below 1, one step contracts all distances by
-at least that factor: there is one fixed point, reached from everywhere, in discrete and in continuous time. The
-condition is sufficient, not necessary. Symmetric lateral connections may lead to cycles of two.
+without the input's. If sup|phi'| times the spectral norm of M lies below 1, one step contracts all distances
+by at least that factor: there is one fixed point, reached from everywhere, in discrete and in continuous
+time. The condition is sufficient, not necessary. Symmetric lateral connections may lead to cycles of two.
 
 Time: steps, or units of tau.
 
@@ -18,6 +18,7 @@ Source: Rosenblatt 1961, Principles of Neurodynamics (cross-coupled and back-cou
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -52,8 +53,8 @@ class Settled(NamedTuple):
 
     Args:
         layers: the state of every layer.
-        settled: whether the last step changed no unit by more than the tolerance. False where the steps ran out,
-            as in cycles and in chaos: then `layers` is no fixed point.
+        settled: whether the last step changed no unit by more than the tolerance. False where the steps ran
+            out, as in cycles and in chaos: then `layers` is no fixed point.
         change: largest change of a unit in one more step.
         n_steps: steps taken.
     """
@@ -110,7 +111,7 @@ class RecurrentLayered(eqx.Module):
         n = len(sizes)
         self.forward = tuple(matrices)
         self.lateral = _optional("lateral", lateral, [(k, k) for k in sizes])
-        self.feedback = _optional("feedback", feedback, list(zip(sizes[:-1], sizes[1:], strict=True)))
+        self.feedback = _optional("feedback", feedback, list(itertools.pairwise(sizes)))
         given = [np.zeros(k) for k in sizes] if bias is None else list(bias)
         require(len(given) == n, "bias", f"hold one vector for each of {n} layers", len(given))
         for i, (b, k) in enumerate(zip(given, sizes, strict=True)):
@@ -197,7 +198,7 @@ class RecurrentLayered(eqx.Module):
         return _settle(self, self._signal(signal), begin, jnp.asarray(tolerance), max_steps)
 
     def couplings(self) -> np.ndarray:
-        """The block matrix M of all connections between layers, in float64; the input's are not part of it."""
+        """The block matrix M of all connections between layers, without the input's, in float64."""
         sizes = self.sizes[1:]
         ends = np.cumsum((0, *sizes))
         matrix = np.zeros((ends[-1], ends[-1]))
@@ -274,9 +275,7 @@ def _settle(
         throw=False,
     )
     moved = network.step(signal, solution.value)
-    change = jnp.max(
-        jnp.stack([jnp.max(jnp.abs(a - b)) for a, b in zip(moved, solution.value, strict=True)])
-    )
+    change = jnp.max(jnp.stack([jnp.max(jnp.abs(a - b)) for a, b in zip(moved, solution.value, strict=True)]))
     return Settled(solution.value, change <= tolerance, change, jnp.asarray(solution.stats["num_steps"]))
 
 

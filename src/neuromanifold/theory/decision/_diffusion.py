@@ -4,17 +4,18 @@
 
     P(+)   = (1 - e^{-k (a + x_0)}) / (1 - e^{-2ka})                      1/(1 + e^{-ka}) from x_0 = 0
     E T    = (2a P(+) - a - x_0) / mu                                     (a/mu) tanh(mu a/s^2) from x_0 = 0
-    f_+(t) = (pi s^2/4a^2) e^{mu (a - x_0)/s^2 - mu^2 t/2s^2} sum_j j sin(j pi (a - x_0)/2a) e^{-(j pi s/2a)^2 t/2}
+    f_+(t) = (pi s^2/4a^2) e^{mu (a - x_0)/s^2 - mu^2 t/2s^2} sum_j j sin(j pi (a - x_0)/2a) e^{-(j pi s/2a)^2
+    t/2}
 
-f_+ is the density of decisions for + at time t; f_- has -mu and -x_0 in the place of mu and x_0. For small t the
-series of images is used,
+f_+ is the density of decisions for + at time t; f_- has -mu and -x_0 in the place of mu and x_0. For small t
+the series of images is used,
 
     f_+(t) = e^{...} / sqrt(2 pi s^2 t^3) sum_j (a - x_0 + 4aj) e^{-(a - x_0 + 4aj)^2 / 2 s^2 t}.
 
 Time: the unit of mu and s. That a decision is such a process is an interpretation.
 
-Source: Feller 1968, An Introduction to Probability Theory and Its Applications 1, ch. XIV; Ratcliff 1978, Psychol.
-Rev. 85:59.
+Source: Feller 1968, An Introduction to Probability Theory and Its Applications 1, ch. XIV; Ratcliff 1978,
+Psychol. Rev. 85:59.
 """
 
 from __future__ import annotations
@@ -102,4 +103,4 @@ def decision_density(
     images = gap + 4 * a * np.arange(-8, 9.0)
     early = np.sum(images * np.exp(-(images**2) / (2 * s**2 * t[..., None])), -1)
     early = early / np.sqrt(2 * np.pi * s**2 * t**3)
-    return np.maximum(tilt * np.where(s**2 * t > 0.5 * a**2, late, early), 0.0)
+    return np.asarray(np.maximum(tilt * np.where(s**2 * t > 0.5 * a**2, late, early), 0.0))

@@ -1,14 +1,14 @@
-"""How well a hidden state is known before, at, and after the event: steady states of the linear Gaussian model.
+"""How well a hidden state is known before, at, and after the event: steady states of a linear model.
 
     x_{t+1} = A x_t + w_t,  w ~ N(0, Q)        y_t = C x_t + v_t,  v ~ N(0, R)
 
     before   P = A (P - P C^T S^{-1} C P) A^T + Q,  S = C P C^T + R        Riccati's equation
     at       F = P - P C^T S^{-1} C P
     after    S_0 = F,  S_{L+1} = F + J (S_L - P) J^T,  J = F A^T P^{-1}     L observations later
-    all      S_inf = (1/2 pi) int_{-pi}^{pi} [Phi - Phi C^* (C Phi C^* + R)^{-1} C Phi] dw       two-sided Wiener filter
+    all      S_inf = (1/2 pi) int_{-pi}^{pi} [Phi - Phi C^* (C Phi C^* + R)^{-1} C Phi] dw
 
-with Phi(w) = (e^{iw} - A)^{-1} Q (e^{iw} - A)^{-*} the spectrum of x. S_L falls strictly with L to S_inf where
-observations tell of the state.
+with Phi(w) = (e^{iw} - A)^{-1} Q (e^{iw} - A)^{-*} the spectrum of x. S_L falls strictly with L to S_inf
+where observations tell of the state.
 
 Source: Kalman 1960, J. Basic Eng. 82:35; Rauch, Tung and Striebel 1965, AIAA J. 3:1445; Wiener 1949.
 """

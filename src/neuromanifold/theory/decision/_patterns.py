@@ -9,8 +9,8 @@ intervention, dm/dt = tanh(beta m) - m, the time from m_0 to theta is
 
     t_c = int_{m_0}^theta dm / (tanh(beta m) - m).
 
-After commitment of m_1 at theta the symbol's pattern xi^2 acts with strength kappa. The sum m_1 + m_2 = p and the
-difference m_1 - m_2 = d move apart from each other,
+After commitment of m_1 at theta the symbol's pattern xi^2 acts with strength kappa. The sum m_1 + m_2 = p and
+the difference m_1 - m_2 = d move apart from each other,
 
     dp/dt = -p + tanh(beta p + kappa),        dd/dt = -d + tanh(beta d - kappa),
 
@@ -18,8 +18,9 @@ both from theta. The dynamics turns to pattern 2 if d passes below zero, which i
 
     kappa_c = max_{0 <= d <= theta} (beta d - artanh d),    the maximum at d = min(theta, sqrt(1 - 1/beta)),
 
-and it ends with m_1 = 0 and m_2 the root of m = tanh(beta m + kappa). Corrections are of order 1/n, scatter from
-crosstalk of the patterns of order 1/sqrt n. An interpretation of words in a lecture. Time: time constants.
+and it ends with m_1 = 0 and m_2 the root of m = tanh(beta m + kappa). Corrections are of order 1/n, scatter
+from crosstalk of the patterns of order 1/sqrt n. An interpretation of words in a lecture. Time: time
+constants.
 """
 
 from __future__ import annotations

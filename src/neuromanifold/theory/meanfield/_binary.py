@@ -2,9 +2,10 @@
 
     x'_i = sgn(u_i),  u_i = sum_j W_ij x_j + b_i,  W_ij ~ N(w_bar/n, sigma_w^2/n),  b_i ~ N(s, sigma_b^2)
 
-With activities X, Y of two states and D the fraction of units in which they differ, the units u, v are Gaussian
-with variance q = sigma_w^2 + sigma_b^2, standardised means a = (w_bar X + s)/sqrt q and b likewise with Y, and
-correlation cos psi, where sin(psi/2) = c sqrt D, c^2 = sigma_w^2/q. Hence, without any approximation in n,
+With activities X, Y of two states and D the fraction of units in which they differ, the units u, v are
+Gaussian with variance q = sigma_w^2 + sigma_b^2, standardised means a = (w_bar X + s)/sqrt q and b likewise
+with Y, and correlation cos psi, where sin(psi/2) = c sqrt D, c^2 = sigma_w^2/q. Hence, without any
+approximation in n,
 
     X' = erf(a / sqrt 2)
     D' = |Phi(a) - Phi(b)| + (1/pi) int_0^psi exp(-(a^2 + b^2 - 2ab cos t)/(2 sin^2 t)) dt
@@ -18,9 +19,9 @@ Units are independent given the states before, so that the next (X, Y, D) has co
     V_XX = 1 - X'^2,  V_DD = D'(1 - D'),  V_XY = 1 - 2D' - X'Y',  V_XD = (X' - Y')/2 - X'D',
     V_YD = (Y' - X')/2 - Y'D'.
 
-Carried through the maps they give mean, bias and spread after many steps, as in `finite_width_process`. All of
-this is exact for weights that are fresh at every step; the same asymmetric weights reused change terms of order
-1/n, symmetric ones change everything. The slope of D' at D = 0 is infinite: the law is about n D >> 1.
+Carried through the maps they give mean, bias and spread after many steps, as in `finite_width_process`. All
+of this is exact for weights that are fresh at every step; the same asymmetric weights reused change terms of
+order 1/n, symmetric ones change everything. The slope of D' at D = 0 is infinite: the law is about n D >> 1.
 
 Symbols: X activity, D Hamming distance as a fraction, c from the noise of the biases. Time: steps.
 
@@ -30,6 +31,7 @@ integral by Plackett 1954, Biometrika 41:351.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -40,6 +42,7 @@ import numpy as np
 from jax.scipy.special import erf, ndtr
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+from numpy.typing import ArrayLike as NumpyArrayLike
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import erf as erf_exact
@@ -66,7 +69,7 @@ _GRID, _WEIGHTS = _graded()
 
 def _exponent(a: Array, b: Array, t: Array) -> Array:
     """(a^2 + b^2 - 2ab cos t) / (2 sin^2 t), written without cancellation at t = 0 and t = pi."""
-    sine = jnp.maximum(jnp.abs(jnp.sin(t)), 1e-150)
+    sine = jnp.maximum(jnp.abs(jnp.sin(t)), jnp.finfo(t.dtype).eps ** 4)
     near = ((a - b) / sine) ** 2 + a * b / jnp.maximum(jnp.cos(t / 2) ** 2, 0.25)
     far = ((a + b) / sine) ** 2 - a * b / jnp.maximum(jnp.sin(t / 2) ** 2, 0.25)
     return 0.5 * jnp.where(jnp.cos(t) > 0, near, far)
@@ -84,7 +87,7 @@ def disagreement(a: Float[Array, ""], b: Float[Array, ""], psi: Float[Array, ""]
 def _disagreement_slope(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
     a, b, psi = primals
     da, db, dpsi = tangents
-    sine = jnp.maximum(jnp.sin(psi), 1e-150)
+    sine = jnp.maximum(jnp.sin(psi), jnp.finfo(psi.dtype).eps ** 4)
 
     def toward(one: Array, other: Array) -> Array:
         density = jnp.exp(-(one**2) / 2) / math.sqrt(2 * math.pi)
@@ -197,7 +200,7 @@ def check_triple(activity_1: ArrayLike, activity_2: ArrayLike, distance: ArrayLi
 
 
 def binary_activity_map(
-    activity: ArrayLike,
+    activity: NumpyArrayLike,
     *,
     sigma_w: float,
     sigma_b: float = 0.0,
@@ -229,14 +232,14 @@ def binary_activity_map(
 
 @double_precision
 def hamming_map(
-    distance: ArrayLike,
+    distance: NumpyArrayLike,
     *,
     sigma_w: float,
     sigma_b: float = 0.0,
     mean_w: float = 0.0,
     mean_b: float = 0.0,
-    activity_1: ArrayLike = 0.0,
-    activity_2: ArrayLike = 0.0,
+    activity_1: NumpyArrayLike = 0.0,
+    activity_2: NumpyArrayLike = 0.0,
 ) -> NDArray[np.float64]:
     """D' one step on; (2/pi) arcsin(c sqrt D) where w_bar = s = 0, by quadrature to 1e-8 elsewhere.
 
@@ -256,13 +259,14 @@ def hamming_map(
     >>> hamming_map([0.01, 0.25, 0.8], sigma_w=1.0).round(4).tolist()
     [0.0638, 0.3333, 0.7048]
     """
-    d = as_real("distance", distance, 0.0, 1.0)
-    x, y = as_real("activity_1", activity_1, -1.0, 1.0), as_real("activity_2", activity_2, -1.0, 1.0)
+    d = as_real("distance", np.asarray(distance), 0.0, 1.0)
+    x = as_real("activity_1", np.asarray(activity_1), -1.0, 1.0)
+    y = as_real("activity_2", np.asarray(activity_2), -1.0, 1.0)
     check_triple(x, y, d)
     layer = _layer(sigma_w, sigma_b, mean_w, mean_b)
     if mean_w == 0 and mean_b == 0:
         c = sigma_w / math.hypot(sigma_w, sigma_b)
-        return 2 / np.pi * np.arcsin(c * np.sqrt(np.broadcast_arrays(x, y, d)[2]))
+        return np.asarray(2 / np.pi * np.arcsin(c * np.sqrt(np.broadcast_arrays(x, y, d)[2])))
     rows = jnp.stack([v.ravel() for v in jnp.broadcast_arrays(x, y, d)], axis=1)
     new = jax.jit(jax.vmap(layer.forward))(rows)[:, 2]
     return np.asarray(new).reshape(jnp.broadcast_shapes(x.shape, y.shape, d.shape))
@@ -280,7 +284,7 @@ class MapFixedPoint(NamedTuple):
 
 
 def hamming_fixed_point(sigma_w: float, sigma_b: float = 0.0) -> MapFixedPoint:
-    """The stable distance D* = (2/pi) arcsin(c sqrt D*) of w_bar = s = 0: 1/2 without biases, below with them.
+    """The stable distance D* = (2/pi) arcsin(c sqrt D*) of w_bar = s = 0: 1/2 without biases, else below.
 
     Two states end at this distance however near they began; D = 0 is a fixed point of infinite slope.
 
@@ -337,7 +341,7 @@ def activity_fixed_points(
         ends += [min(max(x, -1.0), 1.0) for x in ((-turn - lift) / gain, (turn - lift) / gain)]
     ends.sort()
     found: list[float] = []
-    for low, high in zip(ends[:-1], ends[1:], strict=True):
+    for low, high in itertools.pairwise(ends):
         if gap(low) * gap(high) > 0 or low == high:
             continue
         x: Any = brentq(gap, low, high, xtol=1e-14)

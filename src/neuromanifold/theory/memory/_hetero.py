@@ -4,17 +4,18 @@ P random patterns, xi^mu in a layer of n_x units, eta^mu in the next of n_y; y =
 W = (1/n_x) sum_mu eta^mu xi^mu^T; loads alpha_x = P/n_x, alpha_y = P/n_y; m the overlap with the pattern
 recalled, sigma the standard deviation of the noise in the field, u = m/sigma, p the standard normal density.
 
-Layered, each layer with patterns of its own. The field of layer l + 1 is the signal m_l plus a sum over the other
-patterns, sqrt(alpha_l) times their overlaps M_l (in units of 1/sqrt(n_l)). As patterns of layer l + 1 appear
-nowhere before, M_{l+1} = A + sqrt(n_{l+1}/n_l) (2 p(u_l)/sigma_l) M_l with A of variance 1 and independent of M_l:
-no correlation of the noise arises, and for n -> infinity exactly
+Layered, each layer with patterns of its own. The field of layer l + 1 is the signal m_l plus a sum over the
+other patterns, sqrt(alpha_l) times their overlaps M_l (in units of 1/sqrt(n_l)). As patterns of layer l + 1
+appear nowhere before, M_{l+1} = A + sqrt(n_{l+1}/n_l) (2 p(u_l)/sigma_l) M_l with A of variance 1 and
+independent of M_l: no correlation of the noise arises, and for n -> infinity exactly
 
-    m_{l+1} = erf(m_l / sqrt(2 sigma_l^2)),    sigma_{l+1}^2 = alpha_{l+1} + 4 p(u_l)^2,    sigma_0^2 = alpha_0,
+    m_{l+1} = erf(m_l / sqrt(2 sigma_l^2)),   sigma_{l+1}^2 = alpha_{l+1} + 4 p(u_l)^2,   sigma_0^2 = alpha_0,
 
 for layers of any sizes. With equal sizes it is the law of a sequence memory, with capacity .2691.
 
-Bidirectional, there and back by the same patterns. The first layer's state x(0) goes through W and W^T and comes
-back to its own units with weight alpha_x U, U = 2 p(u_0)/sigma_0. There and back once is exact for n -> infinity:
+Bidirectional, there and back by the same patterns. The first layer's state x(0) goes through W and W^T and
+comes back to its own units with weight alpha_x U, U = 2 p(u_0)/sigma_0. There and back once is exact for n ->
+infinity:
 
     m_y = erf(m_0 / sqrt(2 alpha_x)),   sigma_y^2 = alpha_y + 4 p(u_0)^2,
     m_x = sum_{s = +-1} (1 + s m_0)/2 erf((m_y + s alpha_x U) / (sqrt 2 sigma_y)).
@@ -24,8 +25,8 @@ self-consistent reckoning that gives Amit, Gutfreund and Sompolinsky's r = 1/(1 
 
     m = erf(u / sqrt 2),   sigma^2 = alpha (1 + C^2)/(1 - C^2)^2,   C = 2 p(u)/sigma,   u = m/sigma,
 
-because M_y = A_y + C M_x and M_x = A_x + C M_y. Its capacity is .1998. Replica symmetry is assumed, and breaks at
-zero temperature near capacity as it does in one layer.
+because M_y = A_y + C M_x and M_x = A_x + C M_y. Its capacity is .1998. Replica symmetry is assumed, and
+breaks at zero temperature near capacity as it does in one layer.
 
 Source: Domany, Meir and Kinzel 1986, Europhys. Lett. 2:175; Meir and Domany 1987, Phys. Rev. Lett. 59:359
 (layers, equal sizes); the rest is derived above.
