@@ -95,7 +95,7 @@ TABLE = {
     "macroscopic recall": (SignalToNoise(0.08).process(), 0.4),
     "random binary network": (binary_network(N, sigma_w=1.0, sigma_b=0.5, mean_w=0.8), PATTERNS),
     "random binary network, symmetric": (binary_network(N, sigma_w=1.0, weights="symmetric"), PATTERNS),
-    "binary law": (binary_process(sigma_w=1.0, sigma_b=0.5, mean_w=0.8), jnp.array([0.2, 0.1, 0.3])),
+    "binary law": (binary_process(sigma_w=1.0, sigma_b=0.5, mean_w=0.8), jnp.array([0.2])),
     "layered network": (RecurrentLayered([COUPLINGS], [0.5 * COUPLINGS]).process(CUE), None),
     "recall, bidirectional": (Bidirectional(PATTERNS, -PATTERNS[:, :5]).process(), CUE),
     "recall, layers": (LayeredMemory([PATTERNS, PATTERNS[:, :7], -PATTERNS]).process(), CUE),

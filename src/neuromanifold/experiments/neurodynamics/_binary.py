@@ -133,4 +133,4 @@ def spread_samples(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     variance = squares.sum(0) / (len(values) - 1)
     error = squares.std(0, ddof=1) / np.sqrt(len(values))
     spread = np.sqrt(np.maximum(variance, 1e-300))
-    return np.sqrt(variance), error / (2 * spread)
+    return np.asarray(np.sqrt(variance)), np.asarray(error / (2 * spread))

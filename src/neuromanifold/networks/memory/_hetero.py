@@ -146,7 +146,7 @@ class LayeredMemory(eqx.Module):
     >>> from neuromanifold.data import overlap_cue, random_patterns
     >>> from neuromanifold.dynamics import run
     >>> from neuromanifold.networks.memory import LayeredMemory
-    >>> layers = [random_patterns(jax.random.key(l), 40, n) for l, n in enumerate((400, 300, 500))]
+    >>> layers = [random_patterns(jax.random.key(k), 15, n) for k, n in enumerate((400, 300, 500))]
     >>> memory = LayeredMemory(layers)
     >>> cue = overlap_cue(jax.random.key(9), layers[0][3], 0.5)
     >>> last = run(memory.process(), jax.random.key(0), cue, memory.n_layers - 1).state
