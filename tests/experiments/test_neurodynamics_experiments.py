@@ -21,7 +21,7 @@ SMALL = {
         n_units=100, n_small=600, n_networks=600, n_reused=600, distances=(0.1,), start=0.05, depth=4
     ),
     "activity-law": ActivityLaw(n_units=100, n_networks=100, n_steps=6),
-    "self-consistency": SelfConsistency(sizes=(60, 120, 240), n_return=16),
+    "self-consistency": SelfConsistency(sizes=(60, 120, 240), n_networks=50),
     "lateral-feedback": LateralFeedback(sizes=(80, 160), n_networks=120, gains=(0.8, 2.0)),
 }
 
@@ -60,11 +60,9 @@ def test_distance_claims_fail_for_other_formulas(records):
     assert len(failed(records, "distance-law", one_law=2 / np.pi * np.arcsin(c[:, None] * 0.1))) == 3
     # The arcsine where there are means.
     assert len(failed(records, "distance-law", means_law=2 / np.pi * np.arcsin(np.sqrt(0.1)))) == 1
-    # Scatter of the last step alone.
+    # Scatter a quarter too large.
     d = record.late_spread_predicted.values
-    local = float(record.fresh_predicted[3])
-    assert abs(np.sqrt(local * (1 - local) / 100) / d - 1) > 0.1
-    assert len(failed(records, "distance-law", late_spread_predicted=0.8 * d)) == 1
+    assert len(failed(records, "distance-law", late_spread_predicted=1.25 * d)) == 1
 
 
 def test_activity_claims_fail_for_the_other_error_function(records):

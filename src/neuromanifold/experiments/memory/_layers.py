@@ -335,7 +335,7 @@ class MemoryLayers:
                         read_measured(at, "end"),
                         statement=f"bidirectional memory, load {load:g} above capacity: the pattern is lost",
                         system="A25",
-                        reason="below any overlap that a pattern is kept with, .9328 and more; a cascade keeps .92",
+                        reason="a pattern that is kept has .9328 or more, in a cascade .92",
                     )
                 )
         return made
