@@ -18,18 +18,21 @@ from neuromanifold.data import random_patterns
 from neuromanifold.dynamics import Process, block_gibbs, cooling, gibbs, glauber, little, metropolis, run
 from neuromanifold.learning import backpropagation, learner
 from neuromanifold.networks.convolutional import ModernLeNet
+from neuromanifold.networks.decision import DriftDiffusion, LinearGaussian
 from neuromanifold.networks.memory import (
+    Bidirectional,
     DenseAssociativeMemory,
     DenseHopfield,
     Hopfield,
+    LayeredMemory,
     ModernHopfield,
     asynchronous,
     from_signs,
     synchronous,
 )
-from neuromanifold.networks.random import random_deep_network
-from neuromanifold.theory.meanfield import activation, correlation_process, length_process
-from neuromanifold.theory.memory import GroupRecall, SignalToNoise
+from neuromanifold.networks.random import RecurrentLayered, binary_network, random_deep_network
+from neuromanifold.theory.meanfield import activation, binary_process, correlation_process, length_process
+from neuromanifold.theory.memory import GroupRecall, LayeredLaw, SignalToNoise
 
 N = 12
 PATTERNS = np.asarray(random_patterns(jax.random.key(7), 3, N))
@@ -101,6 +104,15 @@ TABLE = {
     "length map": (length_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3), 1.0),
     "correlation map": (correlation_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3), (1.0, 0.8, 0.5)),
     "macroscopic recall": (SignalToNoise(0.08).process(), 0.4),
+    "random binary network": (binary_network(N, sigma_w=1.0, sigma_b=0.5, mean_w=0.8), PATTERNS),
+    "random binary network, symmetric": (binary_network(N, sigma_w=1.0, weights="symmetric"), PATTERNS),
+    "binary law": (binary_process(sigma_w=1.0, sigma_b=0.5, mean_w=0.8), jnp.array([0.2])),
+    "layered network": (RecurrentLayered([COUPLINGS], [0.5 * COUPLINGS]).process(CUE), None),
+    "recall, bidirectional": (Bidirectional(PATTERNS, -PATTERNS[:, :5]).process(), CUE),
+    "recall, layers": (LayeredMemory([PATTERNS, PATTERNS[:, :7], -PATTERNS]).process(), CUE),
+    "layered law": (LayeredLaw(jnp.array([0.2, 0.1, 0.3])).process(), jnp.array([0.4, 0.9])),
+    "drift diffusion": (DriftDiffusion(0.5, 1.0, 1.0, dt=0.1).process(), jnp.zeros(5)),
+    "hidden state": (LinearGaussian([[0.9]], [[1.0]], [[0.2]], [[0.5]]).process(3), None),
     "learner, momentum": (learner(backpropagation(square), optax.sgd(0.05, 0.9)), jnp.ones(3)),
     "learner, convolutional": (learner(backpropagation(brightness), optax.adam(1e-3)), LENET),
 }

@@ -14,6 +14,8 @@ from neuromanifold.experiments._reproduce import Outcome as Outcome
 from neuromanifold.experiments._reproduce import command as command
 from neuromanifold.experiments._reproduce import reproduce as reproduce
 
+from neuromanifold.experiments import decision as decision  # isort: skip
 from neuromanifold.experiments import memory as memory  # isort: skip
+from neuromanifold.experiments import neurodynamics as neurodynamics  # isort: skip
 from neuromanifold.experiments import perception as perception  # isort: skip
 from neuromanifold.experiments import signals as signals  # isort: skip

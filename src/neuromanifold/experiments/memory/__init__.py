@@ -5,7 +5,9 @@ from neuromanifold.experiments.memory._concept import MemoryConcept as MemoryCon
 from neuromanifold.experiments.memory._dense import MemoryDense as MemoryDense
 from neuromanifold.experiments.memory._dynamics import MemoryDynamics as MemoryDynamics
 from neuromanifold.experiments.memory._flow import MemoryFlow as MemoryFlow
+from neuromanifold.experiments.memory._layers import MemoryLayers as MemoryLayers
 from neuromanifold.experiments.memory._mixtures import MemoryMixtures as MemoryMixtures
 from neuromanifold.experiments.memory._modern import MemoryModern as MemoryModern
 from neuromanifold.experiments.memory._pictures import MemoryPictures as MemoryPictures
+from neuromanifold.experiments.memory._sequence import MemorySequence as MemorySequence
 from neuromanifold.experiments.memory._temperature import MemoryTemperature as MemoryTemperature

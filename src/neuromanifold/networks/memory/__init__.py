@@ -5,6 +5,10 @@ from neuromanifold.networks.memory._dense import DenseHopfield as DenseHopfield
 from neuromanifold.networks.memory._dense_associative import (
     DenseAssociativeMemory as DenseAssociativeMemory,
 )
+from neuromanifold.networks.memory._hetero import Bidirectional as Bidirectional
+from neuromanifold.networks.memory._hetero import BidirectionalState as BidirectionalState
+from neuromanifold.networks.memory._hetero import LayeredMemory as LayeredMemory
+from neuromanifold.networks.memory._hetero import LayeredState as LayeredState
 from neuromanifold.networks.memory._hopfield import Hopfield as Hopfield
 from neuromanifold.networks.memory._modern import ModernHopfield as ModernHopfield
 from neuromanifold.networks.memory._modern import ModernInfo as ModernInfo

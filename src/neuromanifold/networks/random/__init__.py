@@ -1,5 +1,10 @@
 """Random networks: signals through layers of random weights."""
 
+from neuromanifold.networks.random._binary import BinaryNetwork as BinaryNetwork
+from neuromanifold.networks.random._binary import BinaryState as BinaryState
+from neuromanifold.networks.random._binary import binary_activities as binary_activities
+from neuromanifold.networks.random._binary import binary_network as binary_network
+from neuromanifold.networks.random._binary import hamming_from_first as hamming_from_first
 from neuromanifold.networks.random._deep import RandomDeepNetwork as RandomDeepNetwork
 from neuromanifold.networks.random._deep import SignalState as SignalState
 from neuromanifold.networks.random._deep import Weights as Weights
@@ -10,3 +15,5 @@ from neuromanifold.networks.random._deep import distances_from_first as distance
 from neuromanifold.networks.random._deep import overlaps as overlaps
 from neuromanifold.networks.random._deep import random_deep_network as random_deep_network
 from neuromanifold.networks.random._deep import sphere_inputs as sphere_inputs
+from neuromanifold.networks.random._layered import RecurrentLayered as RecurrentLayered
+from neuromanifold.networks.random._layered import Settled as Settled

@@ -2,6 +2,14 @@
 
 from neuromanifold.theory.meanfield._activation import Activation as Activation
 from neuromanifold.theory.meanfield._activation import activation as activation
+from neuromanifold.theory.meanfield._binary import BinaryLayer as BinaryLayer
+from neuromanifold.theory.meanfield._binary import MapFixedPoint as MapFixedPoint
+from neuromanifold.theory.meanfield._binary import activity_fixed_points as activity_fixed_points
+from neuromanifold.theory.meanfield._binary import binary_activity_map as binary_activity_map
+from neuromanifold.theory.meanfield._binary import binary_process as binary_process
+from neuromanifold.theory.meanfield._binary import critical_mean_w as critical_mean_w
+from neuromanifold.theory.meanfield._binary import hamming_fixed_point as hamming_fixed_point
+from neuromanifold.theory.meanfield._binary import hamming_map as hamming_map
 from neuromanifold.theory.meanfield._boundary import critical_line as critical_line
 from neuromanifold.theory.meanfield._boundary import critical_sigma_w as critical_sigma_w
 from neuromanifold.theory.meanfield._finite_width import FiniteWidthLayer as FiniteWidthLayer

@@ -28,6 +28,14 @@ from neuromanifold.theory.memory._exact_steps import first_step as first_step
 from neuromanifold.theory.memory._exact_steps import second_step as second_step
 from neuromanifold.theory.memory._family_flow import FamilyPlane as FamilyPlane
 from neuromanifold.theory.memory._family_flow import PlanePoint as PlanePoint
+from neuromanifold.theory.memory._hetero import LayeredLaw as LayeredLaw
+from neuromanifold.theory.memory._hetero import LayerState as LayerState
+from neuromanifold.theory.memory._hetero import ThereAndBack as ThereAndBack
+from neuromanifold.theory.memory._hetero import bidirectional_branch as bidirectional_branch
+from neuromanifold.theory.memory._hetero import bidirectional_capacity as bidirectional_capacity
+from neuromanifold.theory.memory._hetero import bidirectional_overlap as bidirectional_overlap
+from neuromanifold.theory.memory._hetero import layered_recall as layered_recall
+from neuromanifold.theory.memory._hetero import there_and_back as there_and_back
 from neuromanifold.theory.memory._modern import GroupRecall as GroupRecall
 from neuromanifold.theory.memory._modern import GroupWeights as GroupWeights
 from neuromanifold.theory.memory._modern import exponential_load as exponential_load

@@ -1,0 +1,96 @@
+"""Decision and postdiction at small sizes: claims hold, fail for wrong formulas; cards say what they are."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+from neuromanifold.dynamics import run
+from neuromanifold.experiments.decision import DecisionDiffusion, DecisionSymbols, Postdiction
+
+SMALL = {
+    "decision-diffusion": DecisionDiffusion(n_paths=10000, steps=(0.04, 0.02), horizon=7.0),
+    "postdiction": Postdiction(n_times=200),
+    "decision-symbols": DecisionSymbols(n_units=1000, kappas=(0.4, 1.6), n_networks=32),
+}
+
+
+@pytest.fixture(scope="module")
+def records() -> dict[str, xr.Dataset]:
+    made = {}
+    for name, experiment in SMALL.items():
+        prediction, measured = experiment.predict(), experiment.simulate(jax.random.key(3), run)
+        assert not set(prediction.data_vars) & set(measured.data_vars)
+        made[name] = xr.merge([prediction, measured], combine_attrs="override")
+    return made
+
+
+def failed(records, name, **changes):
+    record = records[name].copy(deep=True)
+    for variable, values in changes.items():
+        record[variable].values[...] = values
+    return [claim.statement for claim in SMALL[name].claims(record) if not claim.holds]
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+def test_claims_hold_and_figures_are_drawn(records, name):
+    assert failed(records, name) == []
+    figure = SMALL[name].draw(records[name])
+    figure.canvas.draw()
+    for axis in figure.axes:
+        assert axis.get_xlabel()
+        assert axis.get_ylabel()
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+def test_cards_say_that_they_interpret(name):
+    assert "interpretation" in SMALL[name].card.idea
+
+
+def test_diffusion_claims_fail_for_other_formulas(records):
+    record = records["decision-diffusion"]
+    # 1/(1 + e^{-mu a/s^2}) without the factor 2, and times without the correction.
+    wrong = 1 / (1 + np.exp(-record.drift.values))
+    assert len(failed(records, "decision-diffusion", choice_predicted=wrong)) == 2
+    swapped = {"corrected": record.uncorrected.values, "uncorrected": record.corrected.values}
+    assert len(failed(records, "decision-diffusion", **swapped)) == 2
+    even = 0.5 * (record.upper_share_predicted.values + record.lower_share_predicted.values)
+    assert len(failed(records, "decision-diffusion", upper_share_predicted=even)) >= 2
+
+
+def test_postdiction_claims_fail_for_other_formulas(records):
+    record = records["postdiction"]
+    # A sixth off, and lags that bring nothing.
+    assert len(failed(records, "postdiction", before_predicted=1.17 * record.before_predicted.values)) == 2
+    flat = np.repeat(record.after_predicted.values[:, :1], record.sizes["lag"], axis=1)
+    assert len(failed(records, "postdiction", after_predicted=flat)) == 6
+    assert len(failed(records, "postdiction", gain=-record.gain.values)) == 4
+
+
+def test_symbol_claims_fail_where_the_other_side_wins(records):
+    # Exponential growth at rate beta - 1 from m_0 to theta: the linear formula.
+    linear = np.log(0.6 / 0.15) / 1.5
+    assert len(failed(records, "decision-symbols", commit_predicted=linear)) == 1
+    assert len(failed(records, "decision-symbols", committed_elsewhere=1)) == 1
+    assert len(failed(records, "decision-symbols", turned=[0, 0])) == 1
+    assert len(failed(records, "decision-symbols", turned=[32, 32])) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: DecisionDiffusion(bound=0.0), "bound must be"),
+        (lambda: DecisionDiffusion(steps=(0.01, 0.04)), "steps must fall"),
+        (lambda: DecisionDiffusion(bound=0.1), "steps must be below"),
+        (lambda: Postdiction(output_noise=0.0), "output_noise must be"),
+        (lambda: Postdiction(lags=(-1,)), r"lags\[0\] must be"),
+        (lambda: Postdiction(lags=(2, 1)), "lags must rise"),
+        (lambda: DecisionSymbols(beta=1.25, theta=0.8), "theta must be below"),
+        (lambda: DecisionSymbols(kappas=(0.0, 0.4)), "kappas must lie clearly"),
+    ],
+)
+def test_bad_parameters_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()

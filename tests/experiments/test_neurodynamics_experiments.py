@@ -1,0 +1,110 @@
+"""Macroscopic laws at small sizes: claims hold, and fail for wrong formulas; nonsense is refused."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.special import erf
+
+from neuromanifold.dynamics import run
+from neuromanifold.experiments.neurodynamics import (
+    ActivityLaw,
+    DistanceLaw,
+    LateralFeedback,
+    SelfConsistency,
+)
+
+SMALL = {
+    "distance-law": DistanceLaw(
+        n_units=100, n_small=600, n_networks=600, n_reused=600, distances=(0.1,), start=0.05, depth=4
+    ),
+    "activity-law": ActivityLaw(n_units=100, n_networks=100, n_steps=6),
+    "self-consistency": SelfConsistency(sizes=(60, 120, 240), n_networks=50),
+    "lateral-feedback": LateralFeedback(sizes=(80, 160), n_networks=120, gains=(0.8, 2.0)),
+}
+
+
+@pytest.fixture(scope="module")
+def records() -> dict[str, xr.Dataset]:
+    made = {}
+    for name, experiment in SMALL.items():
+        prediction, measured = experiment.predict(), experiment.simulate(jax.random.key(7), run)
+        assert not set(prediction.data_vars) & set(measured.data_vars)
+        made[name] = xr.merge([prediction, measured], combine_attrs="override")
+    return made
+
+
+def failed(records, name, **changes):
+    record = records[name].copy(deep=True)
+    for variable, values in changes.items():
+        record[variable].values[...] = values
+    return [claim.statement for claim in SMALL[name].claims(record) if not claim.holds]
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+def test_claims_hold_and_figures_are_drawn(records, name):
+    assert failed(records, name) == []
+    figure = SMALL[name].draw(records[name])
+    figure.canvas.draw()
+    for axis in figure.axes:
+        assert axis.get_xlabel()
+        assert axis.get_ylabel()
+
+
+def test_distance_claims_fail_for_other_formulas(records):
+    record = records["distance-law"]
+    # (2/pi) arcsin(c D) in place of arcsin(c sqrt D).
+    c = 1 / np.sqrt(1 + record.ratio.values**2)
+    assert len(failed(records, "distance-law", one_law=2 / np.pi * np.arcsin(c[:, None] * 0.1))) == 3
+    # The arcsine where there are means.
+    assert len(failed(records, "distance-law", means_law=2 / np.pi * np.arcsin(np.sqrt(0.1)))) == 1
+    # Scatter a quarter too large.
+    d = record.late_spread_predicted.values
+    assert len(failed(records, "distance-law", late_spread_predicted=1.25 * d)) == 1
+
+
+def test_activity_claims_fail_for_the_other_error_function(records):
+    record = records["activity-law"]
+    x = np.full(2, float(record.activity_predicted[0, 0]))
+    path = [x]
+    for _ in range(6):
+        path.append(erf(2.0 * path[-1] + record.bias.values))
+    assert len(failed(records, "activity-law", activity_predicted=np.stack(path, 1))) >= 4
+    assert len(failed(records, "activity-law", spread_predicted=1 / np.sqrt(100))) <= 1
+
+
+def test_self_consistency_fails_where_symmetric_weights_pass_for_others(records):
+    symmetric = records["self-consistency"].symmetric_samples.values
+    assert len(failed(records, "self-consistency", fresh_samples=symmetric)) >= 3
+    assert len(failed(records, "self-consistency", symmetric_return=0.0)) == 1
+    assert len(failed(records, "self-consistency", exponent=-1.0)) == 2
+    fresh = records["self-consistency"].fresh_samples.values
+    assert len(failed(records, "self-consistency", symmetric_samples=fresh)) == 3
+
+
+def test_lateral_claims_fail_for_a_first_power_of_the_gain(records):
+    record = records["lateral-feedback"]
+    halved = record.growth_predicted.values - 0.5 * np.log(record.gain.values)
+    assert len(failed(records, "lateral-feedback", growth_predicted=halved)) == 2
+    assert len(failed(records, "lateral-feedback", activity_predicted=0.3)) == 2
+    assert len(failed(records, "lateral-feedback", n_above=1)) == 1
+    assert len(failed(records, "lateral-feedback", settled=0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: DistanceLaw(distances=(0.001,)), "distances must be at least one unit"),
+        (lambda: DistanceLaw(start=0.95), "start must be"),
+        (lambda: ActivityLaw(mean_weights=(2.0, 3.0)), "mean_weights must lie on both sides"),
+        (lambda: SelfConsistency(sizes=(100, 200)), "sizes must hold at least three"),
+        (lambda: LateralFeedback(gains=(1.05,)), "gains must stay away"),
+        (lambda: LateralFeedback(sizes=(100, 300)), "sizes must hold n and 2n"),
+        (lambda: LateralFeedback(norm=1.0), "norm must be"),
+    ],
+)
+def test_bad_parameters_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()

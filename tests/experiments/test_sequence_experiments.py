@@ -1,0 +1,85 @@
+"""Sequences and layers at small sizes: claims hold, and fail for wrong formulas."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+from neuromanifold.dynamics import run
+from neuromanifold.experiments.memory import MemoryLayers, MemorySequence
+from neuromanifold.theory.memory import recall_dynamics
+
+SMALL = {
+    "memory-sequence": MemorySequence(
+        n_units=600, loads=(0.2, 0.36), overlaps=(0.2, 0.7, 1.0), n_steps=16, n_sets=24
+    ),
+    "memory-layers": MemoryLayers(sizes=(500, 400, 600), n_patterns=100, n_units=500, n_steps=12, n_sets=32),
+}
+
+
+@pytest.fixture(scope="module")
+def records() -> dict[str, xr.Dataset]:
+    made = {}
+    for name, experiment in SMALL.items():
+        prediction, measured = experiment.predict(), experiment.simulate(jax.random.key(5), run)
+        assert not set(prediction.data_vars) & set(measured.data_vars)
+        made[name] = xr.merge([prediction, measured], combine_attrs="override")
+    return made
+
+
+def failed(records, name, **changes):
+    record = records[name].copy(deep=True)
+    for variable, values in changes.items():
+        record[variable].values[...] = values
+    return [claim.statement for claim in SMALL[name].claims(record) if not claim.holds]
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+def test_claims_hold_and_figures_are_drawn(records, name):
+    assert failed(records, name) == []
+    figure = SMALL[name].draw(records[name])
+    figure.canvas.draw()
+    for axis in figure.axes:
+        assert axis.get_xlabel()
+        assert axis.get_ylabel()
+
+
+def test_sequence_claims_fail_for_the_noise_of_the_other_memory(records):
+    record = records["memory-sequence"]
+    mixed = [recall_dynamics(a, record["start"].values, 16, "auto").overlap for a in record["load"].values]
+    wrong = failed(records, "memory-sequence", predicted=np.stack(mixed))
+    assert len(wrong) >= 4
+    assert any("overlap of the sequence" in text for text in wrong)
+    # A sequence that is kept above capacity.
+    assert len(failed(records, "memory-sequence", overlap=0.97)) >= 2
+
+
+def test_layer_claims_fail_for_other_formulas(records):
+    record = records["memory-layers"]
+    # Sizes of the layers taken as equal.
+    same = recall_dynamics(0.2, record["start"].values, 2, "sequence").overlap
+    assert len(failed(records, "memory-layers", cascade_predicted=same)) >= 1
+    # Without the state that comes back.
+    wrong = failed(records, "memory-layers", back=record.back_without.values)
+    assert any("back again" in text for text in wrong)
+    # A bidirectional memory with the capacity of a cascade, or of a memory of single patterns.
+    assert any("is lost" in text for text in failed(records, "memory-layers", end=[0.989, 0.92]))
+    assert any("is kept" in text for text in failed(records, "memory-layers", end=[0.5, 0.5]))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: MemorySequence(followed=0.15), "followed must be one of loads"),
+        (lambda: MemorySequence(overlaps=(0.2, 0.5)), "overlaps must end with 1"),
+        (lambda: MemorySequence(n_units=200, loads=(0.05, 0.2)), "n_steps must be below the shortest"),
+        (lambda: MemoryLayers(n_cues=500), "n_cues must be at most"),
+        (lambda: MemoryLayers(sizes=(100, 100)), "sizes must hold at least three"),
+        (lambda: MemoryLayers(pair_overlaps=(0.2, 0.5)), "pair_overlaps must end with 1"),
+    ],
+)
+def test_bad_parameters_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
