@@ -19,6 +19,7 @@ from neuromanifold.networks.memory._sparse import SparseMemory as SparseMemory
 from neuromanifold.networks.memory._sparse import winners as winners
 from neuromanifold.networks.memory._storkey import storkey as storkey
 from neuromanifold.networks.memory._storkey import storkey_learning as storkey_learning
+from neuromanifold.networks.memory._storkey import storkey_update as storkey_update
 from neuromanifold.networks.memory._synchronous import synchronous as synchronous
 from neuromanifold.networks.memory._threshold import ThresholdNetwork as ThresholdNetwork
 from neuromanifold.networks.memory._threshold import from_signs as from_signs

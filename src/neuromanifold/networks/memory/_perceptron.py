@@ -153,7 +153,7 @@ def perceptron(
     >>> import jax
     >>> from neuromanifold.data import random_patterns
     >>> from neuromanifold.networks.memory import perceptron
-    >>> learned = perceptron(random_patterns(jax.random.key(0), 40, 50), margin=0.5)
+    >>> learned = perceptron(random_patterns(jax.random.key(0), 15, 50), margin=0.5)
     >>> bool((learned.margin >= 0.5).all())
     True
     """

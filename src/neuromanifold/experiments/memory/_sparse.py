@@ -1,0 +1,457 @@
+"""Sparse 0/1 patterns: capacity against activity, and what control of the activity does for recall."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, Float, Int, Key
+from matplotlib.figure import Figure
+
+from neuromanifold._base import require
+from neuromanifold.data import sparse_cue, sparse_patterns
+from neuromanifold.dynamics import Process
+from neuromanifold.evidence import (
+    Claim,
+    Prediction,
+    at_least,
+    at_most,
+    compare,
+    estimate,
+    measured_variables,
+    predicted_variable,
+    read_measured,
+    read_predicted,
+)
+from neuromanifold.experiments._experiment import Card, experiment, parameter
+from neuromanifold.experiments._figure import panels, simulation, theory
+from neuromanifold.networks.memory import SparseMemory, synchronous
+from neuromanifold.theory.memory import (
+    capacity,
+    information_per_synapse,
+    sparse_branch,
+    sparse_capacity,
+    sparse_capacity_asymptote,
+    sparse_first_step,
+    sparse_retrieval,
+)
+
+CONTROLS = ("control", "fixed")
+# Between the overlap at the fold (above .8) and what is left of the pattern beyond it.
+_KEPT = 0.6
+_ROUNDED = "the rounding of the transition at finite N"
+
+
+class SparseState(NamedTuple):
+    """One set of patterns and the states recalled from it.
+
+    Args:
+        patterns: 0/1.
+        units: by control, shape (n_loads, n_starts, n_cues, n_units).
+    """
+
+    patterns: Float[Array, "n_patterns n_units"]
+    units: dict[str, Float[Array, "n_loads n_starts n_cues n_units"]]
+
+
+class SparseEnsemble(eqx.Module):
+    """Recall of sparse patterns under both controls; it begins with fractions missing, shape (n_starts,).
+
+    Args:
+        counts: P of every load; a memory of P patterns gives the others strength zero.
+        threshold: theta of the memory without control.
+        n_units: N.
+        n_patterns: patterns drawn, the largest P.
+        n_cues: cues a set, each of another pattern.
+        activity: f; every pattern has exactly round(f N) ones.
+    """
+
+    counts: Int[Array, " n_loads"]
+    threshold: float
+    n_units: int = eqx.field(static=True)
+    n_patterns: int = eqx.field(static=True)
+    n_cues: int = eqx.field(static=True)
+    activity: float = eqx.field(static=True)
+
+    def process(self) -> Process:
+        """The process."""
+        return Process(self.init, self.step)
+
+    @eqx.filter_jit
+    def init(self, key: Key[Array, ""], missing: Float[Array, " n_starts"]) -> SparseState:
+        """Draw patterns and cues."""
+        key_patterns, key_cues = jax.random.split(key)
+        patterns = sparse_patterns(key_patterns, self.n_patterns, self.n_units, self.activity, exact=True)
+        of_all = jax.vmap(jax.vmap(sparse_cue, (0, 0, None)), (None, None, 0))
+        cues = of_all(jax.random.split(key_cues, self.n_cues), patterns[: self.n_cues], missing)
+        units = jnp.broadcast_to(cues.astype(jnp.float32), (len(self.counts), *cues.shape))
+        return SparseState(patterns.astype(jnp.float32), dict.fromkeys(CONTROLS, units))
+
+    def step(self, key: Any, t: Any, state: SparseState) -> tuple[SparseState, None]:
+        """One synchronous update of all cues at every load."""
+
+        def update(control: str, count: Array, units: Array) -> Array:
+            memory = self.memory(state.patterns, control, count)
+            return synchronous(memory).step(key, t, units)[0]
+
+        units = {
+            control: jax.vmap(functools.partial(update, control))(self.counts, state.units[control])
+            for control in CONTROLS
+        }
+        return SparseState(state.patterns, units), None
+
+    def memory(self, patterns: Array, control: str, count: Array) -> SparseMemory:
+        """The memory of the first patterns."""
+        controlled = control == "control"
+        return SparseMemory(
+            patterns,
+            activity=self.activity,
+            n_active=round(self.activity * self.n_units) if controlled else None,
+            thresholds=0.0 if controlled else self.threshold,
+            strengths=(jnp.arange(self.n_patterns) < count).astype(jnp.float32),
+        )
+
+    def overlaps(self, state: SparseState) -> dict[str, Float[Array, "n_loads n_starts n_cues"]]:
+        """Hits minus false alarms of each state with its pattern."""
+        wanted = state.patterns[: self.n_cues]
+        ones = jnp.sum(wanted, -1)
+
+        def overlap(units: Array) -> Array:
+            hits = jnp.sum(units * wanted[None, None], -1)
+            false = (jnp.sum(units, -1) - hits) / (self.n_units - ones)[None, None]
+            return hits / ones[None, None] - false
+
+        return {control: overlap(units) for control, units in state.units.items()}
+
+
+@experiment(
+    Card(
+        name="memory-sparse",
+        title="Sparse patterns: more memories, if the activity is controlled",
+        topic="memory",
+        lecture="A",
+        systems=("A25", "C1"),
+        idea=(
+            "Patterns of zeros with few ones are stored by the covariance rule. The fewer the ones, the more "
+            "patterns fit: the capacity alpha = P/N exceeds 0.138 by far and grows as 1/(2 f |ln f|) when the "
+            "activity f goes to zero, though the asymptote is reached very slowly. Recall runs once with a "
+            "fixed threshold and once under control of the activity, where the f N units of largest field "
+            "fire. From the pattern itself both do alike, and both reach the overlap of the equilibrium "
+            "theory. From a cue that lacks half of the ones the fixed threshold is too high for the weaker "
+            "field, and the state dies out; with control the threshold follows the fields, and the pattern is "
+            "recalled: the basin of attraction is larger, as Amari found. The first step from such cues is "
+            "known exactly for infinite N."
+        ),
+        equations=(
+            (
+                "Couplings",
+                r"J_{ij} = \frac{1}{N f (1 - f)} \sum_{\mu=1}^{P} (\xi_i^\mu - f)(\xi_j^\mu - f), \quad "
+                r"J_{ii} = 0",
+            ),
+            (
+                "Noise, patterns of exactly f N ones",
+                r"\sigma^2 = \frac{\alpha q (1 - q)}{(1 - U)^2}, \quad q = f p_1 + (1 - f) p_0",
+            ),
+            ("Overlap", r"m = p_1 - p_0, \quad p_1 = Q(a_1), \quad p_0 = Q(a_0)"),
+            ("Capacity", r"\alpha_c \to \frac{1}{2 f |\ln f|}"),
+        ),
+        sources=("amari1989", "tsodyksfeigelman1988", "shiinofukai1992"),
+        caption=(
+            "Left: overlap after recall from the pattern against load in units of 1/(2f|ln f|), with control; "
+            "lines: theory. Middle: load at which half of the memories are lost against activity; line: "
+            "theory, dashed: asymptote. Right: overlap after one step (points; lines: theory) and after "
+            "recall (crosses) against the fraction of ones that the cue lacks."
+        ),
+    ),
+    full={
+        "n_units": 4000,
+        "activities": (0.1, 0.05, 0.02),
+        "n_sets": 12,
+        "n_cues": 20,
+        "n_steps": 40,
+        "loads": (0.05, 0.1, 0.14, 0.16, 0.18, 0.2, 0.22, 0.25, 0.28, 0.32, 0.36),
+        "missing": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
+    },
+)
+class MemorySparse:
+    """Capacity against activity, and recall with a fixed threshold beside recall under control."""
+
+    n_units: int = parameter(500, doc="number of units N", low=200)
+    activities: tuple[float, ...] = parameter(
+        (0.1, 0.05), doc="fractions f of ones, descending", low=0.005, high=0.3
+    )
+    loads: tuple[float, ...] = parameter(
+        (0.05, 0.1, 0.16, 0.22, 0.28, 0.34),
+        doc="loads in units of 1/(2 f |ln f|), ascending",
+        low=0.01,
+        high=1.0,
+    )
+    threshold: float = parameter(0.55, doc="theta of the memory without control", low=0.3, high=0.9)
+    missing: tuple[float, ...] = parameter(
+        (0.0, 0.25, 0.5), doc="fractions of a cue's ones that are left out, ascending", low=0.0, high=0.9
+    )
+    n_sets: int = parameter(10, doc="independent sets of patterns, the independent samples", low=2)
+    n_cues: int = parameter(8, doc="patterns of each set that are recalled", low=1)
+    n_steps: int = parameter(12, doc="synchronous updates", unit="updates", low=2)
+
+    def check(self) -> None:
+        """Patterns have ones; lists are in order and begin as they must."""
+        least = min(self.activities) * self.n_units
+        require(least >= 5, "n_units", "leave five ones in a pattern", self.n_units)
+        require(self.missing[0] == 0, "missing", "begin with 0, the pattern itself", self.missing)
+        require(self.missing[-1] >= 0.4, "missing", "end with 0.4 or more", self.missing)
+        for name, values in (("loads", self.loads), ("missing", self.missing)):
+            require(len(values) > 1 and all(np.diff(values) > 0), name, "ascend", values)
+        smallest = min(self._counts(f)[0] for f in self.activities)
+        rule = f"be at most the smallest number of patterns, {smallest}"
+        require(self.n_cues <= smallest, "n_cues", rule, self.n_cues)
+
+    def _counts(self, f: float) -> list[int]:
+        return [round(load * self.n_units / (2 * f * abs(np.log(f)))) for load in self.loads]
+
+    def _activity(self, f: float) -> float:
+        """The activity that a whole number of ones makes."""
+        return round(f * self.n_units) / self.n_units
+
+    def predict(self) -> xr.Dataset:
+        """Equilibrium, first steps, and the capacity against activity."""
+        shape = (len(self.activities), len(self.loads))
+        kept = np.zeros((2, *shape))
+        first = np.zeros((2, *shape, len(self.missing)))
+        error = np.zeros(first.shape)
+        limits = np.zeros(shape[0])
+        for a, nominal in enumerate(self.activities):
+            f = self._activity(nominal)
+            limits[a] = float(sparse_capacity(f, control=True, exact=True).load)
+            n_ones = round(f * self.n_units)
+            here = 1.0 - np.round(np.array(self.missing) * n_ones) / n_ones
+            for b, count in enumerate(self._counts(nominal)):
+                alpha = count / self.n_units
+                for c, theta in enumerate((None, self.threshold)):
+                    kept[c, a, b] = _equilibrium(alpha, f, theta)
+                    step = sparse_first_step(alpha, f, here, 0.0, theta, exact=True)
+                    fewer = sparse_first_step(alpha - 1 / self.n_units, f, here, 0.0, theta, exact=True)
+                    first[c, a, b] = step.overlap
+                    error[c, a, b] = np.abs(fewer.overlap - step.overlap) + 1.0 / n_ones**2
+        fine = np.geomspace(0.5, 0.005, 41)
+        line = np.array([float(sparse_capacity(f, control=True, exact=True).load) for f in fine])
+        branch = sparse_branch(np.array(self.activities)[:, None], np.linspace(-5.0, 0.5, 111), exact=True)
+        units = 2 * np.array(self.activities) * np.abs(np.log(self.activities))
+        told = "the pattern itself, one of P, is no noise; whole numbers of ones"
+        dims = ("control", "activity", "load")
+        return xr.Dataset(
+            {
+                **predicted_variable(
+                    "first_expected",
+                    Prediction(first, error, told),
+                    (*dims, "missing"),
+                    long_name="overlap after one step, theory",
+                ),
+                "kept_expected": (dims, kept, _named("overlap at equilibrium, theory")),
+                "capacity_expected": (("activity",), limits, _named("capacity under control, theory")),
+                "capacity_line": (("fine",), line, _named("capacity under control, theory")),
+                "asymptote": (("fine",), sparse_capacity_asymptote(fine), _named("1/(2 f |ln f|)")),
+                "dense_capacity": ((), capacity().load, _named("capacity of +-1 patterns")),
+                "information": (
+                    ("activity", "along"),
+                    information_per_synapse(
+                        branch.load,
+                        np.array(self.activities)[:, None],
+                        branch.hits,
+                        branch.false_alarms,
+                    ),
+                    {"long_name": "information", "units": "bits/synapse"},
+                ),
+                "branch_load": (("activity", "along"), branch.load * units[:, None], _named("scaled load")),
+                "branch_overlap": (("activity", "along"), branch.overlap, _named("overlap")),
+            },
+            {
+                "control": ("control", list(CONTROLS)),
+                "activity": ("activity", np.array(self.activities), _named("activity f")),
+                "load": ("load", np.array(self.loads), _named("load in units of 1/(2 f |ln f|)")),
+                "missing": ("missing", np.array(self.missing), _named("fraction of ones missing")),
+                "fine": ("fine", fine, _named("activity f")),
+            },
+        )
+
+    def simulate(self, key: Key[Array, ""], run: Callable[..., Any]) -> xr.Dataset:
+        """Overlaps after one step and in the end, fractions kept, and where half of the memories are lost."""
+        first, last, share, half = [], [], [], []
+        for index, f in enumerate(self.activities):
+            counts = self._counts(f)
+            ensemble = SparseEnsemble(
+                jnp.array(counts), self.threshold, self.n_units, counts[-1], self.n_cues, f
+            )
+            made = run(
+                ensemble.process(),
+                jax.random.fold_in(key, index),
+                jnp.array(self.missing, jnp.float32),
+                self.n_steps,
+                observe=ensemble.overlaps,
+                replicas=self.n_sets,
+                label=f"activity {f:g}",
+            )
+            # control, set, time, load, start, cue
+            seen = np.array([np.asarray(made.values[control], np.float64) for control in CONTROLS])
+            first.append(seen[:, :, 1].mean(-1))
+            last.append(seen[:, :, -1].mean(-1))
+            share.append((seen[0, :, -1, :, 0] > _KEPT).mean(-1))
+            half.append(_half(np.array(counts) / self.n_units, share[-1]))
+
+        def stored(name: str, samples: list[np.ndarray], axis: int, dims: tuple[str, ...], told: str) -> Any:
+            return measured_variables(name, estimate(np.array(samples), axis=axis), dims, long_name=told)
+
+        dims = ("control", "activity", "load", "missing")
+        return xr.Dataset(
+            {
+                **stored("first", list(np.moveaxis(first, 0, 1)), 2, dims, "overlap after one step"),
+                **stored("last", list(np.moveaxis(last, 0, 1)), 2, dims, "overlap after recall"),
+                **stored("share", share, 1, dims[1:3], "fraction of patterns kept under control"),
+                **stored("half", half, 1, dims[1:2], "load at which half of the patterns are kept"),
+            }
+        )
+
+    def claims(self, record: xr.Dataset) -> Sequence[Claim]:
+        """First steps, equilibrium, capacity beyond the dense one, and the larger basin."""
+        made = []
+        low, deep = self.loads[1], self.missing[-1]
+        for f in self.activities:
+            at = record.sel(activity=f, load=low)
+            for control, told in zip(CONTROLS, ("activity control", "a fixed threshold"), strict=True):
+                here = at.sel(control=control, missing=deep)
+                made.append(
+                    compare(
+                        read_predicted(here, "first_expected"),
+                        read_measured(here, "first"),
+                        statement=(
+                            f"f = {f:g}, {deep:g} of the ones missing: one step with {told} is that of the "
+                            "theory."
+                        ),
+                        system="A25",
+                        resolution=0.1,
+                    )
+                )
+            made.append(
+                at_least(
+                    0.9,
+                    read_measured(at.sel(control="control", missing=deep), "last"),
+                    statement=f"f = {f:g}: with activity control such cues recall their pattern.",
+                    system="A25",
+                )
+            )
+            made.append(
+                at_most(
+                    0.5,
+                    read_measured(at.sel(control="fixed", missing=deep), "last"),
+                    statement=f"f = {f:g}: with a fixed threshold such cues are lost.",
+                    system="A25",
+                )
+            )
+            expected = float(record.sel(activity=f)["capacity_expected"])
+            made.append(
+                compare(
+                    Prediction(expected, 0.15 * expected, _ROUNDED),
+                    read_measured(record.sel(activity=f), "half"),
+                    statement=f"f = {f:g}: half of the memories are lost near the capacity of the theory.",
+                    system="A25",
+                    resolution=0.3 * expected,
+                )
+            )
+        dense = float(record["dense_capacity"])
+        made.append(
+            at_least(
+                3 * dense,
+                read_measured(record.sel(activity=self.activities[-1]), "half"),
+                statement=f"f = {self.activities[-1]:g}: more than three times as many patterns as +-1 ones.",
+                system="A25",
+                reason="three times the capacity .138",
+            )
+        )
+        return made
+
+    def draw(self, record: xr.Dataset) -> Figure:
+        """Overlap against load, capacity against activity, and what a damaged cue becomes."""
+        figure, axes = panels(3, width=4.2)
+        left, middle, right = axes[0]
+        for index, f in enumerate(self.activities):
+            at = record.sel(activity=f)
+            rising = np.arange(int(np.argmax(at["branch_load"].values)) + 1)
+            theory(left, at["branch_load"].values[rising], at["branch_overlap"].values[rising], index)
+            shown = read_measured(at.sel(control="control", missing=0.0), "last")
+            simulation(
+                left,
+                self.loads,
+                shown.mean,
+                shown.standard_error,
+                index,
+                label=f"f = {f:g}, from the pattern",
+            )
+        left.set_xlabel("load α · 2f|ln f|")
+        left.set_ylabel("overlap m after recall")
+        left.set_xlim(0, 1.05 * self.loads[-1])
+        left.set_ylim(0, 1.05)
+        left.legend(loc="lower left", fontsize="small")
+        fine = record["fine"].values
+        theory(middle, fine, record["capacity_line"].values, 0, label="theory")
+        theory(middle, fine, record["asymptote"].values, 1, label="1/(2f|ln f|)")
+        half = read_measured(record, "half")
+        simulation(
+            middle, record["activity"].values, half.mean, half.standard_error, 2, label="half are lost"
+        )
+        middle.set_xscale("log")
+        middle.set_yscale("log")
+        middle.set_xlabel("activity f")
+        middle.set_ylabel("capacity α = P/N")
+        middle.legend(loc="upper right", fontsize="small")
+        at = record.sel(activity=self.activities[-1], load=self.loads[1])
+        for index, (control, label) in enumerate(zip(CONTROLS, ("control", "fixed threshold"), strict=True)):
+            here = at.sel(control=control)
+            theory(right, self.missing, here["first_expected"].values, index)
+            for name, offset, told in (("first", 0, "one step"), ("last", 2, "recalled")):
+                shown = read_measured(here, name)
+                simulation(
+                    right,
+                    self.missing,
+                    shown.mean,
+                    shown.standard_error,
+                    index + offset,
+                    label=f"{label}, {told}",
+                )
+        right.set_xlabel("fraction of the ones that the cue lacks")
+        right.set_ylabel("overlap m")
+        right.set_ylim(-0.03, 1.05)
+        right.legend(loc="lower left", fontsize="small")
+        return figure
+
+
+def _named(long_name: str) -> dict[str, str]:
+    return {"long_name": long_name, "units": "1"}
+
+
+def _equilibrium(alpha: float, f: float, theta: float | None) -> float:
+    """Overlap of the memory, or 0 where there is none."""
+    try:
+        return float(sparse_retrieval(alpha, f, theta, exact=True).overlap)
+    except ValueError:
+        return 0.0
+
+
+def _half(loads: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """For each set the load at which the fraction kept falls through 1/2, by interpolation; within `loads`."""
+    found = np.full(len(share), loads[-1])
+    for index, values in enumerate(share):
+        below = np.flatnonzero(values < 0.5)
+        if below.size and below[0] > 0:
+            j = below[0]
+            found[index] = loads[j - 1] + (loads[j] - loads[j - 1]) * (values[j - 1] - 0.5) / (
+                values[j - 1] - values[j]
+            )
+        elif below.size:
+            found[index] = loads[0]
+    return found
