@@ -60,16 +60,16 @@ _SHORT = ("hebb", "projection", "held", "storkey")
         systems=("C1", "A25"),
         idea=(
             "The same random patterns are learnt by Hebb's rule, by Storkey's, by the pseudo-inverse with "
-            "and without its diagonal, and by perceptron learning. Hebb's rule loses its memories near alpha = "
-            "0.138. Storkey's lasts longer. The pseudo-inverse keeps every pattern without error as long as "
-            "patterns are linearly independent, alpha < 1; but what its diagonal holds in place it also holds "
-            "in error, so that with self-coupling fewer cues find their pattern. What one step makes of a "
-            "damaged pattern follows from the distribution of stabilities alone and is compared with the "
-            "simulation for the three rules for which it is known. The AdaTron finds the largest stability "
-            "that any couplings can have: extrapolated to infinite size it is Gardner's. Perceptron learning "
-            "ends below alpha = 2 and goes on for ever above, with Cover's exact fraction of learnable units "
-            "in between for a finite network; after a finite number of passes a few that could be learnt are "
-            "not yet, so that this fraction is a bound."
+            "and without its diagonal, and by perceptron learning. Hebb's rule loses its memories near "
+            "alpha = 0.138. Storkey's lasts longer. The pseudo-inverse keeps every pattern without error as "
+            "long as patterns are linearly independent, alpha < 1; but what its diagonal holds in place it "
+            "also holds in error, so that with self-coupling fewer cues find their pattern. What one step "
+            "makes of a damaged pattern follows from the distribution of stabilities alone and is compared "
+            "with the simulation for the three rules for which it is known. The AdaTron finds the largest "
+            "stability that any couplings can have: extrapolated to infinite size it is Gardner's. "
+            "Perceptron learning ends below alpha = 2 and goes on for ever above, with Cover's exact "
+            "fraction of learnable units in between for a finite network; after a finite number of passes a "
+            "few that could be learnt are not yet, so that this fraction is a bound."
         ),
         equations=(
             (

@@ -13,7 +13,17 @@ equal-area rule that only lowers the threshold to theta_0 = theta - Gamma/2. Wit
     sigma^2 = alpha q/(1 - U)^2.
 
 Patterns with exactly f N ones (`exact`) are orthogonal to the constant state, which then makes no noise:
-q (1 - q) stands in place of q in the last line.
+q (1 - q) stands in place of q in the last line. Such couplings also inhibit all units alike, which a fixed
+threshold feels as alpha q/(1 - U) more.
+
+Recall from the pattern ends in metastable states. A unit whose field allows both answers, for Gamma keeps
+either, stays as it began; the equal-area rule gives it the answer of equilibrium. With the part `hold` of
+such units kept, a_1 - hold Gamma/(2 sigma) and a_0 + hold Gamma/(2 sigma) replace a_1 and a_0; then
+
+    sigma = (m - hold D^2/q)/(a_0 - a_1 - hold D/q),   D = U sigma   (q (1 - q) for q if exact).
+
+The ends hold = 0 and 1 bracket what synchronous recall from the pattern reaches; far below the capacity
+1 is the better.
 
 All of it is explicit in a_1 and a_0: sigma = m/(a_0 - a_1), alpha = sigma^2 (1 - U)^2/q. The capacity at the
 best threshold is the maximum of alpha over both; control of the activity, q = f, leaves one of them free. At
@@ -64,7 +74,11 @@ class SparseRetrieval(NamedTuple):
 
 
 def sparse_branch(
-    activity: ArrayLike, to_ones: ArrayLike, to_zeros: ArrayLike | None = None, exact: bool = False
+    activity: ArrayLike,
+    to_ones: ArrayLike,
+    to_zeros: ArrayLike | None = None,
+    exact: bool = False,
+    hold: float = 0.0,
 ) -> SparseRetrieval:
     """Retrieval solutions, explicitly, along a_1 and a_0.
 
@@ -74,6 +88,7 @@ def sparse_branch(
             noise; very negative values are a perfect memory.
         to_zeros: a_0 > a_1, the same for its zeros; None: that of activity control, q = f.
         exact: every pattern has exactly f N ones.
+        hold: in [0, 1]; 0 is equilibrium, 1 keeps every unit that can stay as the pattern has it.
 
     Raises:
         ValueError: an activity outside (0, 1), or a_0 <= a_1.
@@ -85,14 +100,19 @@ def sparse_branch(
     else:
         a0 = check_finite("to_zeros", to_zeros).astype(np.float64)
     require(np.all(a0 > a1), "to_zeros", "be above to_ones", to_zeros)
+    hold = check_real("hold", hold, 0, 1)
     hits, false = ndtr(-a1), ndtr(-a0)
     m = hits - false
-    sigma = m / (a0 - a1)
     q = f * hits + (1.0 - f) * false
-    u = (f * _density(a1) + (1.0 - f) * _density(a0)) / sigma
-    load = sigma**2 * (1.0 - u) * np.abs(1.0 - u) / _power(q, exact)  # below zero where U > 1: no solution
+    power = _power(q, exact)
+    density = f * _density(a1) + (1.0 - f) * _density(a0)
+    sigma = (m - hold * density**2 / power) / (a0 - a1 - hold * density / power)
+    u = density / sigma
+    load = sigma**2 * (1.0 - u) * np.abs(1.0 - u) / power  # below zero where U > 1: no solution
     back = load * u / (1.0 - u)
-    return SparseRetrieval(load, m, hits, false, sigma, u, sigma * a0 - f * m + back / 2.0)
+    inhibition = load * q / (1.0 - u) if exact else 0.0
+    threshold = sigma * a0 - f * m + (1.0 - hold) * back / 2.0 - inhibition
+    return SparseRetrieval(load, m, hits, false, sigma, u, threshold)
 
 
 def sparse_capacity(activity: float, control: bool = False, exact: bool = False) -> SparseRetrieval:
@@ -139,7 +159,7 @@ def sparse_capacity(activity: float, control: bool = False, exact: bool = False)
 
 
 def sparse_retrieval(
-    alpha: float, activity: float, threshold: float | None = None, exact: bool = False
+    alpha: float, activity: float, threshold: float | None = None, exact: bool = False, hold: float = 0.0
 ) -> SparseRetrieval:
     """The memory at a load, under a fixed threshold or activity control.
 
@@ -148,6 +168,7 @@ def sparse_retrieval(
         activity: f, in (0, 1).
         threshold: theta; None: control of the activity, q = f.
         exact: every pattern has exactly f N ones.
+        hold: in [0, 1], under activity control; 0 is equilibrium, see the module's header.
 
     Raises:
         ValueError: an argument outside its range, or a load at which no memory exists.
@@ -158,20 +179,25 @@ def sparse_retrieval(
     """
     f = check_real("activity", activity, 0, 1, open_low=True, open_high=True)
     load = check_real("alpha", alpha, 0, open_low=True)
-    if threshold is None:
-        capacity = sparse_capacity(f, control=True, exact=exact)
-        limit = float(capacity.load)
-        require(load <= limit, "alpha", f"be at most {limit:.6g}, the capacity", alpha)
-        fold = -float(ndtri(capacity.hits))
-        low = fold - 1.0
-        while sparse_branch(f, low, exact=exact).load > load:
-            low -= 1.0
-        root: Any = brentq(
-            lambda a: float(sparse_branch(f, a, exact=exact).load) - load, low, fold, xtol=1e-13
-        )
-        return sparse_branch(f, root, exact=exact)
-    theta = check_real("threshold", threshold)
-    return _fixed(load, f, theta, exact)
+    hold = check_real("hold", hold, 0, 1)
+    if threshold is not None:
+        require(hold == 0, "hold", "be 0 under a fixed threshold", hold)
+        return _fixed(load, f, check_real("threshold", threshold), exact)
+    ones = np.linspace(-12.0, 1.0, 1301)
+    ones = ones[_rises(f, ones)]
+    loads = sparse_branch(f, ones, exact=exact, hold=hold).load
+    # The first crossing: what lies behind it is unstable.
+    reached = np.flatnonzero(loads >= load)
+    limit = float(loads.max())
+    require(reached.size > 0 and reached[0] > 0, "alpha", f"be at most {limit:.4g}, the capacity", alpha)
+    first = reached[0]
+    root: Any = brentq(
+        lambda a: float(sparse_branch(f, a, exact=exact, hold=hold).load) - load,
+        ones[first - 1],
+        ones[first],
+        xtol=1e-13,
+    )
+    return sparse_branch(f, root, exact=exact, hold=hold)
 
 
 def _fixed(load: float, f: float, theta: float, exact: bool) -> SparseRetrieval:
@@ -179,7 +205,7 @@ def _fixed(load: float, f: float, theta: float, exact: bool) -> SparseRetrieval:
     m, q, u = 1.0, f, 0.0
     for _ in range(20_000):
         sigma = np.sqrt(load * _power(q, exact)) / (1.0 - u)
-        effective = theta - load * u / (1.0 - u) / 2.0
+        effective = theta - load * (u / 2.0 - q * exact) / (1.0 - u)
         a1, a0 = (effective - (1.0 - f) * m) / sigma, (effective + f * m) / sigma
         hits, false = float(ndtr(-a1)), float(ndtr(-a0))
         new = (
@@ -209,9 +235,9 @@ def sparse_first_step(
 ) -> SparseRetrieval:
     """What one synchronous step makes of a cue whose errors are independent, exact for N -> infinity.
 
-    The field is (xi - f) m_0 plus Gaussian noise of variance alpha q_0 (alpha q_0 (1 - q_0) if exact), with
-    m_0 = p_1 - p_0 and
-    q_0 = f p_1 + (1-f) p_0 of the cue.
+    The field is (xi - f) m_0 plus Gaussian noise of variance alpha q_0, with m_0 = p_1 - p_0 and
+    q_0 = f p_1 + (1-f) p_0 of the cue; if exact the variance is alpha q_0 (1 - q_0) and the mean less by
+    alpha q_0.
 
     Args:
         alpha: load P/N, > 0, broadcast against the others.
@@ -236,6 +262,7 @@ def sparse_first_step(
     q0 = f * p1 + (1.0 - f) * p0
     require(np.all(q0 > 0), "hits", "leave a cue with ones", hits)
     m, sigma = p1 - p0, np.sqrt(loads * _power(q0, exact))
+    inhibition = loads * q0 * exact
 
     def tails(theta: Any, at: Any) -> tuple[Any, Any]:
         return ndtr(((1.0 - f) * m[at] - theta) / sigma[at]), ndtr((-f * m[at] - theta) / sigma[at])
@@ -252,8 +279,9 @@ def sparse_first_step(
             root: Any = brentq(excess, -far, far, xtol=1e-14)
             thetas[index] = root
         else:
-            thetas[index] = check_real("threshold", threshold)
+            thetas[index] = check_real("threshold", threshold) + inhibition[index]
     new1, new0 = tails(thetas, ...)
+    thetas = thetas - inhibition
     return SparseRetrieval(loads, new1 - new0, new1, new0, sigma, np.zeros(loads.shape), thetas)
 
 
