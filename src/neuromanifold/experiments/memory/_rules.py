@@ -419,7 +419,8 @@ class MemoryRules:
         figure, axes = panels(2, 2)
         load, line = record["load"].values, record["line"].values
         kept, first, stability, learning = axes.flat
-        theory(kept, line, record["replica_overlap"].values, 0, label="Hebb, replica theory")
+        below = record["replica_overlap"].values > 0
+        theory(kept, line[below], record["replica_overlap"].values[below], label="Hebb, replica theory")
         for index, (short, label) in enumerate(zip(_SHORT, _LABELS, strict=True)):
             for axis, name in ((kept, "kept"), (first, "first")):
                 shown = read_measured(record, f"{short}_{name}")
@@ -454,7 +455,8 @@ class MemoryRules:
         for axis in (kept, first, learning):
             axis.set_ylim(-0.03, 1.05)
         for axis in axes.flat:
-            axis.legend(loc="lower left" if axis is not stability else "upper right", fontsize="small")
+            place = {kept: "lower right", stability: "upper right"}.get(axis, "lower left")
+            axis.legend(loc=place, fontsize="small")
         return figure
 
 
