@@ -18,7 +18,17 @@ from neuromanifold.data import random_patterns
 from neuromanifold.dynamics import Process, block_gibbs, gibbs, glauber, little, metropolis, run
 from neuromanifold.learning import backpropagation, learner
 from neuromanifold.networks.convolutional import ModernLeNet
-from neuromanifold.networks.memory import DenseHopfield, Hopfield, asynchronous, from_signs, synchronous
+from neuromanifold.networks.memory import (
+    AdatronLearning,
+    DenseHopfield,
+    Hopfield,
+    PerceptronLearning,
+    SparseMemory,
+    asynchronous,
+    from_signs,
+    storkey_learning,
+    synchronous,
+)
 from neuromanifold.networks.random import random_deep_network
 from neuromanifold.theory.meanfield import activation, correlation_process, length_process
 from neuromanifold.theory.memory import SignalToNoise
@@ -76,6 +86,13 @@ TABLE = {
     "recall, asynchronous": (asynchronous(Hopfield(PATTERNS)), CUE),
     "recall, dense, one unit a step": (asynchronous(SIGNS, "uniform", 1), CUE),
     "recall, 0/1 units": (asynchronous(from_signs(SIGNS)), (CUE + 1) / 2),
+    "recall, sparse under control": (
+        synchronous(SparseMemory((PATTERNS + 1) / 2, n_active=N // 2)),
+        (CUE + 1) / 2,
+    ),
+    "Storkey learning": (storkey_learning(PATTERNS), jnp.zeros((N, N))),
+    "perceptron learning": (PerceptronLearning(jnp.asarray(PATTERNS), 1.0).process(), jnp.zeros((N, N))),
+    "AdaTron": (AdatronLearning(jnp.asarray(PATTERNS), 1e-6).process(), jnp.zeros((3, N))),
     "random deep network": (random_deep_network(jnp.tanh, 8, sigma_w=1.5, sigma_b=0.3), PAIR),
     "random recurrent network": (
         random_deep_network(jnp.tanh, 8, sigma_w=1.5, sigma_b=0.3, mode="reused", weights="orthogonal"),

@@ -1,9 +1,9 @@
 """Associative memory as a scikit-learn estimator: `fit` stores rows, `transform` recalls them.
 
 Rows become states of two-valued units by one threshold a column: 0 for data of -1 and +1, 1/2 for data of 0
-and 1, and the column's median for any other numbers, so that half of the units are up. A recalled state is
-given back in the data's own values: -1 and +1, 0 and 1, or the means of the column's entries up to the
-threshold and above it.
+and 1, and the column's mean for any other numbers. (Medians would leave an even number of rows linearly dependent,
+which the pseudo-inverse cannot store.) A recalled state is given back in the data's own values: -1 and +1,
+0 and 1, or the means of the column's entries up to the threshold and above it.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _coding(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for low, high in ((-1.0, 1.0), (0.0, 1.0)):
         if np.isin(values, (low, high)).all():
             return np.full(n, (low + high) / 2), np.array([np.full(n, low), np.full(n, high)])
-    thresholds = np.median(values, axis=0)
+    thresholds = values.mean(axis=0)
     up = values > thresholds
     count = np.maximum(up.sum(0), 1)
     above = np.where(up.any(0), np.where(up, values, 0.0).sum(0) / count, thresholds)

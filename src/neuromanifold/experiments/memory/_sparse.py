@@ -193,7 +193,7 @@ class MemorySparse:
         (0.1, 0.05), doc="fractions f of ones, descending", low=0.005, high=0.3
     )
     loads: tuple[float, ...] = parameter(
-        (0.05, 0.1, 0.18, 0.26, 0.34, 0.42),
+        (0.05, 0.1, 0.16, 0.22, 0.3, 0.42),
         doc="loads in units of 1/(2 f |ln f|), ascending",
         low=0.01,
         high=1.0,

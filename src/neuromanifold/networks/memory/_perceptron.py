@@ -180,14 +180,12 @@ def report(network: Any, reached: np.ndarray, converged: np.ndarray, n_sweeps: i
     return Learned(network, np.asarray(reached), converged, n_sweeps)
 
 
-def stabilities(
-    couplings: Float[Array, "n_units n_units"], patterns: Num[Array, "n_patterns n_units"]
-) -> np.ndarray:
+def stabilities(couplings: Any, patterns: Any) -> np.ndarray:
     """Delta_i^mu = xi_i^mu sum_j J_ij xi_j^mu / |J_i|, shape (n_patterns, n_units).
 
     Args:
-        couplings: J, zero diagonal; a unit without couplings has stability zero.
-        patterns: +-1.
+        couplings: J, shape (n_units, n_units), zero diagonal; a unit without couplings has stability zero.
+        patterns: +-1, shape (n_patterns, n_units).
     """
     matrix, xi = np.asarray(couplings, np.float64), np.asarray(patterns, np.float64)
     length = np.sqrt((matrix**2).sum(1))
