@@ -76,8 +76,8 @@ def test_rule_claims_fail_where_nothing_is_stored(rules):
 
 def test_sparse_claims_fail_for_wrong_formulas(sparse):
     record = sparse[1]
-    dense = changed(record, capacity_expected=0.138)
-    assert [s for s, holds in verdicts(sparse, dense).items() if not holds] == [
+    asymptote = changed(record, capacity_expected=1 / (0.2 * np.log(10)))
+    assert [s for s, holds in verdicts(sparse, asymptote).items() if not holds] == [
         "f = 0.1: the overlap falls through that at capacity near capacity."
     ]
     # A noise that knows nothing of the activity.

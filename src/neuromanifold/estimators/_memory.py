@@ -1,9 +1,9 @@
 """Associative memory as a scikit-learn estimator: `fit` stores rows, `transform` recalls them.
 
 Rows become states of two-valued units by one threshold a column: 0 for data of -1 and +1, 1/2 for data of 0
-and 1, and the column's mean for any other numbers. (Medians would leave an even number of rows linearly dependent,
-which the pseudo-inverse cannot store.) A recalled state is given back in the data's own values: -1 and +1,
-0 and 1, or the means of the column's entries up to the threshold and above it.
+and 1, and the column's mean for any other numbers. (Medians would leave an even number of rows linearly
+dependent, which the pseudo-inverse cannot store.) A recalled state is given back in the data's own values:
+-1 and +1, 0 and 1, or the means of the column's entries up to the threshold and above it.
 """
 
 from __future__ import annotations

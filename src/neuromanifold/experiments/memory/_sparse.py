@@ -203,7 +203,7 @@ class MemorySparse:
         (0.0, 0.25, 0.5), doc="fractions of a cue's ones that are left out, ascending", low=0.0, high=0.9
     )
     n_sets: int = parameter(10, doc="independent sets of patterns, the independent samples", low=2)
-    n_cues: int = parameter(8, doc="patterns of each set that are recalled", low=1)
+    n_cues: int = parameter(12, doc="patterns of each set that are recalled", low=1)
     n_steps: int = parameter(12, doc="synchronous updates", unit="updates", low=2)
 
     def check(self) -> None:
@@ -314,14 +314,20 @@ class MemorySparse:
             first.append(seen[:, :, 1].mean(-1))
             last.append(seen[:, :, -1].mean(-1))
 
-        def stored(name: str, samples: list[np.ndarray], axis: int, dims: tuple[str, ...], told: str) -> Any:
-            return measured_variables(name, estimate(np.array(samples), axis=axis), dims, long_name=told)
-
         dims = ("control", "activity", "load", "missing")
+        n_ones = np.round(np.array(self.activities) * self.n_units)[None, :, None, None]
+        # No errors seen are not no errors: two lost ones in the whole sample, as in `proportion`.
+        least = 2.0 / (self.n_sets * self.n_cues * n_ones)
+
+        def stored(name: str, samples: list[np.ndarray], told: str) -> Any:
+            found = estimate(np.moveaxis(samples, 0, 1), axis=2)
+            wider = Estimate(found.mean, np.maximum(found.standard_error, least), found.n)
+            return measured_variables(name, wider, dims, long_name=told)
+
         return xr.Dataset(
             {
-                **stored("first", list(np.moveaxis(first, 0, 1)), 2, dims, "overlap after one step"),
-                **stored("last", list(np.moveaxis(last, 0, 1)), 2, dims, "overlap after recall"),
+                **stored("first", first, "overlap after one step"),
+                **stored("last", last, "overlap after recall"),
             }
         )
 
@@ -411,16 +417,17 @@ class MemorySparse:
         """Overlap against load, capacity against activity, and what a damaged cue becomes."""
         figure, axes = panels(3, width=4.2)
         left, middle, right = axes[0]
+        loads, missing = record["load"].values, record["missing"].values
         for index, f in enumerate(self.activities):
             at = record.sel(activity=f)
             rising = np.arange(int(np.argmax(at["branch_load"].values)) + 1)
             theory(left, at["branch_load"].values[rising], at["branch_overlap"].values[rising], index)
             bound = at["kept_expected"].values + at["kept_expected_error"].values
-            theory(left, self.loads, bound, index, linestyle=":", linewidth=1.0)
+            theory(left, loads, np.minimum(bound, 1.0), index, linestyle=":", linewidth=1.0)
             shown = read_measured(at.sel(control="control", missing=0.0), "last")
             simulation(
                 left,
-                self.loads,
+                loads,
                 shown.mean,
                 shown.standard_error,
                 index,
@@ -437,9 +444,9 @@ class MemorySparse:
         half = [self._crossing(record, f) for f in self.activities]
         simulation(
             middle,
-            self.activities,
-            [float(each.mean) for each in half],
-            [float(each.standard_error) for each in half],
+            record["activity"].values,
+            np.array([float(each.mean) for each in half]),
+            np.array([float(each.standard_error) for each in half]),
             2,
             label=f"N = {self.n_units}",
         )
@@ -451,12 +458,12 @@ class MemorySparse:
         at = record.sel(activity=self.activities[-1], load=self.loads[1])
         for index, (control, label) in enumerate(zip(CONTROLS, ("control", "fixed threshold"), strict=True)):
             here = at.sel(control=control)
-            theory(right, self.missing, here["first_expected"].values, index)
+            theory(right, missing, here["first_expected"].values, index)
             for name, offset, told in (("first", 0, "one step"), ("last", 2, "recalled")):
                 shown = read_measured(here, name)
                 simulation(
                     right,
-                    self.missing,
+                    missing,
                     shown.mean,
                     shown.standard_error,
                     index + offset,
