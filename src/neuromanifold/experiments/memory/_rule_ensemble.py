@@ -6,20 +6,24 @@ the others, so that one compiled program serves all loads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from neuromanifold.data import overlap_cue, random_patterns
 from neuromanifold.dynamics import Process
+from neuromanifold.evidence import Estimate, estimate, measured_variables
 from neuromanifold.networks.memory import (
     AdatronLearning,
     DenseHopfield,
     FactoredNetwork,
     PerceptronLearning,
+    embedded_margin,
     pseudo_inverse,
     storkey_update,
     synchronous,
@@ -169,3 +173,64 @@ class LearningEnsemble(eqx.Module):
         if self.rule == "perceptron":
             return PerceptronLearning(kept, 0.0)
         return AdatronLearning(kept, self.tolerance)
+
+
+def largest_stabilities(
+    run: Callable[..., Any],
+    key: Key[Array, ""],
+    sizes: tuple[int, ...],
+    loads: tuple[float, ...],
+    n_sweeps: int,
+    n_sets: int,
+) -> dict[str, Any]:
+    """The largest stability at the larger of two sizes, and extrapolated in 1/N from both."""
+    margins = []
+    for index, size in enumerate(sizes):
+        counts = [round(load * size) for load in loads]
+        state = run(
+            LearningEnsemble(size, max(counts), "adatron").process(),
+            jax.random.fold_in(key, index),
+            jnp.array(counts),
+            n_sweeps,
+            replicas=n_sets,
+            label=f"AdaTron, N = {size}",
+        ).state
+        strengths, patterns = np.asarray(state.learner.strengths), np.asarray(state.patterns)
+        margins.append(
+            [
+                [embedded_margin(x, xi).mean() for x, xi in zip(*each, strict=True)]
+                for each in zip(strengths, patterns, strict=True)
+            ]
+        )
+    small, large = (estimate(np.array(each)) for each in margins)
+    error = np.sqrt(4 * large.standard_error**2 + small.standard_error**2)
+    limit = Estimate(2 * large.mean - small.mean, error, large.n)
+    variables = measured_variables(
+        "stability", large, ("stability_load",), long_name="largest stability of all patterns"
+    )
+    return variables | measured_variables(
+        "stability_limit", limit, ("stability_load",), long_name="the same, extrapolated in 1/N"
+    )
+
+
+def served_fraction(
+    run: Callable[..., Any],
+    key: Key[Array, ""],
+    n_units: int,
+    counts: list[int],
+    n_sweeps: int,
+    n_sets: int,
+) -> dict[str, Any]:
+    """The fraction of units that perceptron learning serves, for every number of patterns."""
+    state = run(
+        LearningEnsemble(n_units, max(counts), "perceptron").process(),
+        key,
+        jnp.array(counts),
+        n_sweeps,
+        replicas=n_sets,
+        label="perceptron",
+    ).state
+    served = np.asarray(state.learner.served, np.float64).mean(-1)
+    return measured_variables(
+        "served", estimate(served), ("learning_load",), long_name="fraction of units served"
+    )

@@ -28,14 +28,14 @@ from neuromanifold.evidence import (
     read_predicted,
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
-from neuromanifold.experiments._figure import panels, simulation, theory
 from neuromanifold.experiments.memory._rule_ensemble import (
     RULES,
-    LearningEnsemble,
     RecallEnsemble,
+    largest_stabilities,
     overlaps_by_rule,
+    served_fraction,
 )
-from neuromanifold.networks.memory import embedded_margin
+from neuromanifold.experiments.memory._rules_figure import SHORT, draw_rules
 from neuromanifold.theory.memory import (
     gardner_capacity,
     optimal_stability,
@@ -47,8 +47,6 @@ from neuromanifold.theory.memory import (
 _PREDICTED = ("hebb", "pseudo-inverse", "pseudo-inverse with diagonal")
 # Replicas move together while their couplings take no more than this.
 _BYTES = 5e8
-_LABELS = ("Hebb", "pseudo-inverse", "with diagonal", "Storkey")
-_SHORT = ("hebb", "projection", "held", "storkey")
 
 
 @experiment(
@@ -190,7 +188,7 @@ class MemoryRules:
         start = 1.0 - 2.0 * round(n * (1.0 - self.start) / 2.0) / n
         line = np.linspace(0.02, 0.95, 94)
         variables: dict[str, Any] = {}
-        for rule, short in zip(_PREDICTED, _SHORT, strict=False):
+        for rule, short in zip(_PREDICTED, SHORT, strict=False):
             value = rule_first_step(rule, loads, start)
             variables |= predicted_variable(
                 f"{short}_expected",
@@ -255,7 +253,7 @@ class MemoryRules:
             label="recall",
         )
         variables: dict[str, Any] = {}
-        for rule, short in zip(RULES, _SHORT, strict=True):
+        for rule, short in zip(RULES, SHORT, strict=True):
             seen = np.asarray(made.values[rule], np.float64)  # set, time, load, start, cue
             for name, values, told in (
                 ("first", seen[:, 1, :, 1], "one step from the damaged pattern"),
@@ -271,59 +269,30 @@ class MemoryRules:
         exact = np.asarray(made.values["pseudo-inverse"], np.float64)[:, 1, :, 0]
         variables["unstable"] = ((), int(np.sum(exact < 1)), _named("patterns that are no fixed points"))
         variables["patterns_tried"] = ((), exact.size, _named("patterns tried"))
-        variables |= self._stabilities(key_stability, run)
-        return xr.Dataset(variables | self._learning(key_learning, run))
-
-    def _stabilities(self, key: Array, run: Callable[..., Any]) -> dict[str, Any]:
-        margins = []
-        for index, size in enumerate(self.stability_sizes):
-            counts = [round(load * size) for load in self.stability_loads]
-            state = run(
-                LearningEnsemble(size, max(counts), "adatron").process(),
-                jax.random.fold_in(key, index),
-                jnp.array(counts),
-                self.stability_sweeps,
-                replicas=self.n_learning_sets,
-                label=f"AdaTron, N = {size}",
-            ).state
-            strengths, patterns = np.asarray(state.learner.strengths), np.asarray(state.patterns)
-            margins.append(
-                [
-                    [embedded_margin(x, xi).mean() for x, xi in zip(*each, strict=True)]
-                    for each in zip(strengths, patterns, strict=True)
-                ]
-            )
-        small, large = (estimate(np.array(each)) for each in margins)
-        error = np.sqrt(4 * large.standard_error**2 + small.standard_error**2)
-        limit = Estimate(2 * large.mean - small.mean, error, large.n)
-        variables = measured_variables(
-            "stability", large, ("stability_load",), long_name="largest stability of all patterns"
+        variables |= largest_stabilities(
+            run,
+            key_stability,
+            self.stability_sizes,
+            self.stability_loads,
+            self.stability_sweeps,
+            self.n_learning_sets,
         )
-        return variables | measured_variables(
-            "stability_limit", limit, ("stability_load",), long_name="the same, extrapolated in 1/N"
-        )
-
-    def _learning(self, key: Array, run: Callable[..., Any]) -> dict[str, Any]:
-        counts = self._learning_counts()
-        state = run(
-            LearningEnsemble(self.learning_units, max(counts), "perceptron").process(),
-            key,
-            jnp.array(counts),
+        variables |= served_fraction(
+            run,
+            key_learning,
+            self.learning_units,
+            self._learning_counts(),
             self.learning_sweeps,
-            replicas=self.n_learning_sets,
-            label="perceptron",
-        ).state
-        served = np.asarray(state.learner.served, np.float64).mean(-1)
-        return measured_variables(
-            "served", estimate(served), ("learning_load",), long_name="fraction of units served"
+            self.n_learning_sets,
         )
+        return xr.Dataset(variables)
 
     def claims(self, record: xr.Dataset) -> Sequence[Claim]:
         """First steps, capacities, the diagonal's harm, Gardner's stability, the perceptron's limits."""
         made = []
         for load in self.compared:
             at = record.sel(load=load, method="nearest")
-            for rule, short in zip(_PREDICTED, _SHORT, strict=False):
+            for rule, short in zip(_PREDICTED, SHORT, strict=False):
                 made.append(
                     compare(
                         read_predicted(at, f"{short}_expected"),
@@ -416,48 +385,7 @@ class MemoryRules:
 
     def draw(self, record: xr.Dataset) -> Figure:
         """Retrieval, first steps, stability and convergence."""
-        figure, axes = panels(2, 2)
-        load, line = record["load"].values, record["line"].values
-        kept, first, stability, learning = axes.flat
-        below = record["replica_overlap"].values > 0
-        theory(kept, line[below], record["replica_overlap"].values[below], label="Hebb, replica theory")
-        for index, (short, label) in enumerate(zip(_SHORT, _LABELS, strict=True)):
-            for axis, name in ((kept, "kept"), (first, "first")):
-                shown = read_measured(record, f"{short}_{name}")
-                if axis is kept and short == "held":
-                    continue  # the same points as without the diagonal
-                simulation(axis, load, shown.mean, shown.standard_error, index, label=label)
-            if f"{short}_line" in record:
-                theory(first, line, record[f"{short}_line"].values, index)
-        kept.set_ylabel("overlap m after recall from the pattern")
-        first.set_ylabel(f"overlap after one step from {self.start:g}")
-        theory(stability, record["bound_load"].values, record["kappa"].values, label="Gardner's theory")
-        for index, (name, label) in enumerate(
-            (("stability", f"AdaTron, N = {self.stability_sizes[1]}"), ("stability_limit", "extrapolated"))
-        ):
-            shown = read_measured(record, name)
-            at = record["stability_load"].values
-            simulation(stability, at, shown.mean, shown.standard_error, index, label=label)
-        stability.set_xlim(0, 2.05)
-        stability.set_ylabel("largest stability κ")
-        theory(
-            learning, record["count"].values, record["learnable_line"].values, label="Cover, can be served"
-        )
-        served = read_measured(record, "served")
-        at = record["learning_load"].values
-        simulation(
-            learning, at, served.mean, served.standard_error, label=f"served in {self.learning_sweeps} passes"
-        )
-        learning.set_ylabel("fraction of units")
-        for axis in (kept, first, stability):
-            axis.set_xlabel("load α = P/N")
-        learning.set_xlabel("load P/(N − 1)")
-        for axis in (kept, first, learning):
-            axis.set_ylim(-0.03, 1.05)
-        for axis in axes.flat:
-            place = {kept: "lower right", stability: "upper right"}.get(axis, "lower left")
-            axis.legend(loc=place, fontsize="small")
-        return figure
+        return draw_rules(record, self.start, self.stability_sizes[1], self.learning_sweeps)
 
 
 def _named(long_name: str) -> dict[str, str]:
