@@ -93,7 +93,7 @@ class AssociativeMemory(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_integer("n_steps", self.n_steps, 1)
         check_real("margin", self.margin, 0)
         check_integer("max_sweeps", self.max_sweeps, 1)
-        values = validate_data(self, X, dtype=np.float64)
+        values = np.asarray(validate_data(self, X, dtype=np.float64))
         self.thresholds_, self.values_ = _coding(values)
         self.patterns_ = self._states(values)
         self.network_ = self._learn(self.patterns_)
@@ -113,7 +113,7 @@ class AssociativeMemory(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _recall(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        values = validate_data(self, X, dtype=np.float64, reset=False)
+        values = np.asarray(validate_data(self, X, dtype=np.float64, reset=False))
         process = synchronous if self.update == "synchronous" else asynchronous
         key = jax.random.key(self._seed)
         states = run(process(self.network_), key, self._states(values), self.n_steps, label="recall").state

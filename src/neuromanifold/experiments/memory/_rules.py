@@ -35,7 +35,7 @@ from neuromanifold.experiments.memory._rule_ensemble import (
     overlaps_by_rule,
     served_fraction,
 )
-from neuromanifold.experiments.memory._rules_figure import SHORT, draw_rules
+from neuromanifold.experiments.memory._rules_figure import SHORT, draw_rules, named
 from neuromanifold.theory.memory import (
     gardner_capacity,
     optimal_stability,
@@ -70,10 +70,7 @@ _BYTES = 5e8
             "few that could be learnt are not yet, so that this fraction is a bound."
         ),
         equations=(
-            (
-                "Pseudo-inverse",
-                r"J = \frac{1}{N} \Xi^T C^{-1} \Xi, \quad C = \frac{1}{N} \Xi \Xi^T",
-            ),
+            ("Pseudo-inverse", r"J = \frac{1}{N} \Xi^T C^{-1} \Xi, \quad C = \frac{1}{N} \Xi \Xi^T"),
             (
                 "Storkey",
                 r"\Delta J_{ij} = \frac{1}{N} \left( \xi_i \xi_j - \xi_i h_{ji} - h_{ij} \xi_j \right)",
@@ -196,8 +193,8 @@ class MemoryRules:
                 ("load",),
                 long_name=f"overlap after one step, {rule}, theory",
             )
-            variables[f"{short}_line"] = ("line", rule_first_step(rule, line, start), _named("overlap"))
-        variables["replica_overlap"] = ("line", retrieval_overlap(line), _named("overlap, replica theory"))
+            variables[f"{short}_line"] = ("line", rule_first_step(rule, line, start), named("overlap"))
+        variables["replica_overlap"] = ("line", retrieval_overlap(line), named("overlap, replica theory"))
         variables |= predicted_variable(
             "stability_expected",
             Prediction(optimal_stability(np.array(self.stability_loads))),
@@ -205,7 +202,7 @@ class MemoryRules:
             long_name="largest stability, theory",
         )
         kappa = np.linspace(0.0, 2.5, 101)
-        variables["bound_load"] = ("kappa", gardner_capacity(kappa), _named("load of Gardner's bound"))
+        variables["bound_load"] = ("kappa", gardner_capacity(kappa), named("load of Gardner's bound"))
         counts = np.array(self._learning_counts())
         variables |= predicted_variable(
             "learnable",
@@ -217,21 +214,21 @@ class MemoryRules:
         variables["learnable_line"] = (
             "count",
             separable_fraction(dense, self.learning_units - 1),
-            _named("fraction of units that can be learnt"),
+            named("fraction of units that can be learnt"),
         )
         return xr.Dataset(
             variables,
             {
-                "load": ("load", loads, _named("load alpha = P/N")),
-                "line": ("line", line, _named("load alpha = P/N")),
-                "stability_load": ("stability_load", np.array(self.stability_loads), _named("load P/N")),
-                "kappa": ("kappa", kappa, _named("stability")),
+                "load": ("load", loads, named("load alpha = P/N")),
+                "line": ("line", line, named("load alpha = P/N")),
+                "stability_load": ("stability_load", np.array(self.stability_loads), named("load P/N")),
+                "kappa": ("kappa", kappa, named("stability")),
                 "learning_load": (
                     "learning_load",
                     counts / (self.learning_units - 1),
-                    _named("load P/(N - 1)"),
+                    named("load P/(N - 1)"),
                 ),
-                "count": ("count", dense / (self.learning_units - 1), _named("load P/(N - 1)")),
+                "count": ("count", dense / (self.learning_units - 1), named("load P/(N - 1)")),
             },
         )
 
@@ -267,8 +264,8 @@ class MemoryRules:
                     long_name=f"overlap after {told}, {rule}",
                 )
         exact = np.asarray(made.values["pseudo-inverse"], np.float64)[:, 1, :, 0]
-        variables["unstable"] = ((), int(np.sum(exact < 1)), _named("patterns that are no fixed points"))
-        variables["patterns_tried"] = ((), exact.size, _named("patterns tried"))
+        variables["unstable"] = ((), int(np.sum(exact < 1)), named("patterns that are no fixed points"))
+        variables["patterns_tried"] = ((), exact.size, named("patterns tried"))
         variables |= largest_stabilities(
             run,
             key_stability,
@@ -386,10 +383,6 @@ class MemoryRules:
     def draw(self, record: xr.Dataset) -> Figure:
         """Retrieval, first steps, stability and convergence."""
         return draw_rules(record, self.start, self.stability_sizes[1], self.learning_sweeps)
-
-
-def _named(long_name: str) -> dict[str, str]:
-    return {"long_name": long_name, "units": "1"}
 
 
 def _first_step_error(rule: str, loads: np.ndarray, start: float, n: int) -> tuple[np.ndarray, str]:

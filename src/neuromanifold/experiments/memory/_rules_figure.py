@@ -60,3 +60,8 @@ def draw_rules(record: xr.Dataset, start: float, stability_units: int, n_sweeps:
         place = {kept: "lower right", stability: "upper right"}.get(axis, "lower left")
         axis.legend(loc=place, fontsize="small")
     return figure
+
+
+def named(long_name: str) -> dict[str, str]:
+    """Attributes of a pure number."""
+    return {"long_name": long_name, "units": "1"}

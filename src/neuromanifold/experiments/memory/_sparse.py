@@ -30,10 +30,10 @@ from neuromanifold.evidence import (
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import panels, simulation, theory
+from neuromanifold.experiments.memory._rules_figure import named
 from neuromanifold.experiments.memory._sparse_ensemble import CONTROLS, SparseEnsemble
 from neuromanifold.theory.memory import (
     capacity,
-    information_per_synapse,
     sparse_branch,
     sparse_capacity,
     sparse_capacity_asymptote,
@@ -45,7 +45,6 @@ _METASTABLE = (
     "metastable states: between equilibrium and all units kept that can stay (half the difference), and .002 "
     "for finite N"
 )
-_BEYOND = "metastable states that outlast the equilibrium, and the rounding at finite N"
 
 
 @experiment(
@@ -178,30 +177,20 @@ class MemorySparse:
                 **predicted_variable(
                     "kept_expected", bracket, dims[1:], long_name="overlap after recall, theory"
                 ),
-                "fold_overlap": (("activity",), fold, _named("overlap at capacity, theory")),
-                "capacity_expected": (("activity",), limits, _named("capacity under control, theory")),
-                "capacity_line": (("fine",), line, _named("capacity under control, theory")),
-                "asymptote": (("fine",), sparse_capacity_asymptote(fine), _named("1/(2 f |ln f|)")),
-                "dense_capacity": ((), capacity().load, _named("capacity of +-1 patterns")),
-                "information": (
-                    ("activity", "along"),
-                    information_per_synapse(
-                        branch.load,
-                        np.array(self.activities)[:, None],
-                        branch.hits,
-                        branch.false_alarms,
-                    ),
-                    {"long_name": "information", "units": "bits/synapse"},
-                ),
-                "branch_load": (("activity", "along"), branch.load * units[:, None], _named("scaled load")),
-                "branch_overlap": (("activity", "along"), branch.overlap, _named("overlap")),
+                "fold_overlap": (("activity",), fold, named("overlap at capacity, theory")),
+                "capacity_expected": (("activity",), limits, named("capacity under control, theory")),
+                "capacity_line": (("fine",), line, named("capacity under control, theory")),
+                "asymptote": (("fine",), sparse_capacity_asymptote(fine), named("1/(2 f |ln f|)")),
+                "dense_capacity": ((), capacity().load, named("capacity of +-1 patterns")),
+                "branch_load": (("activity", "along"), branch.load * units[:, None], named("scaled load")),
+                "branch_overlap": (("activity", "along"), branch.overlap, named("overlap")),
             },
             {
                 "control": ("control", list(CONTROLS)),
-                "activity": ("activity", np.array(self.activities), _named("activity f")),
-                "load": ("load", np.array(self.loads), _named("load in units of 1/(2 f |ln f|)")),
-                "missing": ("missing", np.array(self.missing), _named("fraction of ones missing")),
-                "fine": ("fine", fine, _named("activity f")),
+                "activity": ("activity", np.array(self.activities), named("activity f")),
+                "load": ("load", np.array(self.loads), named("load in units of 1/(2 f |ln f|)")),
+                "missing": ("missing", np.array(self.missing), named("fraction of ones missing")),
+                "fine": ("fine", fine, named("activity f")),
             },
         )
 
@@ -233,7 +222,7 @@ class MemorySparse:
         least = 2.0 / (self.n_sets * self.n_cues * n_ones)
 
         def stored(name: str, samples: list[np.ndarray], told: str) -> Any:
-            found = estimate(np.moveaxis(samples, 0, 1), axis=2)
+            found = estimate(np.array(samples).swapaxes(0, 1), axis=2)
             wider = Estimate(found.mean, np.maximum(found.standard_error, least), found.n)
             return measured_variables(name, wider, dims, long_name=told)
 
@@ -294,7 +283,7 @@ class MemorySparse:
             expected, measured = float(record.sel(activity=f)["capacity_expected"]), self._crossing(record, f)
             made.append(
                 compare(
-                    Prediction(expected, 0.3 * expected, _BEYOND),
+                    Prediction(expected, 0.3 * expected, "metastable states beyond equilibrium; rounding"),
                     measured,
                     statement=f"f = {f:g}: the overlap falls through that at capacity near capacity.",
                     system="A25",
@@ -387,10 +376,6 @@ class MemorySparse:
         right.set_ylim(-0.03, 1.05)
         right.legend(loc="lower left", fontsize="small")
         return figure
-
-
-def _named(long_name: str) -> dict[str, str]:
-    return {"long_name": long_name, "units": "1"}
 
 
 def _equilibrium(alpha: float, f: float, hold: float) -> float:

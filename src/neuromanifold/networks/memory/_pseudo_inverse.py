@@ -24,8 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
-from scipy.linalg import cho_factor, cho_solve
-from scipy.linalg.lapack import dpocon
+from scipy.linalg import cho_factor, cho_solve, get_lapack_funcs
 
 from neuromanifold._base import check_signs, require
 from neuromanifold.networks.memory._factored import FactoredNetwork
@@ -94,7 +93,8 @@ def _dual(patterns: Any) -> Array:
     norm = np.abs(correlations).sum(0).max()
     try:
         factor = cho_factor(correlations, lower=True)
-        condition = float(dpocon(factor[0], norm, uplo="L")[0])
+        (reciprocal_condition,) = get_lapack_funcs(("pocon",), (factor[0],))
+        condition = float(reciprocal_condition(factor[0], norm, uplo="L")[0])
     except np.linalg.LinAlgError:
         factor, condition = None, 0.0
     if factor is None or condition < _DEPENDENT:
