@@ -10,6 +10,8 @@ COMMANDS = (
     ("benchmarks.recall",),
     ("benchmarks.recall", "--large"),
     ("benchmarks.mixture",),
+    ("benchmarks.learning",),
+    ("benchmarks.learning", "--growth"),
 )
 
 if __name__ == "__main__":

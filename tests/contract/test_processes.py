@@ -20,14 +20,18 @@ from neuromanifold.learning import backpropagation, learner
 from neuromanifold.networks.convolutional import ModernLeNet
 from neuromanifold.networks.decision import DriftDiffusion, LinearGaussian
 from neuromanifold.networks.memory import (
+    AdatronLearning,
     Bidirectional,
     DenseAssociativeMemory,
     DenseHopfield,
     Hopfield,
     LayeredMemory,
     ModernHopfield,
+    PerceptronLearning,
+    SparseMemory,
     asynchronous,
     from_signs,
+    storkey_learning,
     synchronous,
 )
 from neuromanifold.networks.random import RecurrentLayered, binary_network, random_deep_network
@@ -96,6 +100,13 @@ TABLE = {
     "recall, exponential": (synchronous(DenseAssociativeMemory(PATTERNS, "exponential")), CUE),
     "recall, modern": (ModernHopfield(PATTERNS.astype(np.float32), 0.4).process(), 1.5 * CUE),
     "recall in groups": (GroupRecall([0.5, 8.0], 3, 4, 0.6).process(), 0.0),
+    "recall, sparse under control": (
+        synchronous(SparseMemory((PATTERNS + 1) / 2, n_active=N // 2)),
+        (CUE + 1) / 2,
+    ),
+    "Storkey learning": (storkey_learning(PATTERNS), jnp.zeros((N, N))),
+    "perceptron learning": (PerceptronLearning(jnp.asarray(PATTERNS), 1.0).process(), jnp.zeros((N, N))),
+    "AdaTron": (AdatronLearning(jnp.asarray(PATTERNS), 1e-6).process(), jnp.zeros((3, N))),
     "random deep network": (random_deep_network(jnp.tanh, 8, sigma_w=1.5, sigma_b=0.3), PAIR),
     "random recurrent network": (
         random_deep_network(jnp.tanh, 8, sigma_w=1.5, sigma_b=0.3, mode="reused", weights="orthogonal"),

@@ -19,3 +19,7 @@ from neuromanifold.data._idx import read_idx as read_idx
 from neuromanifold.data._patterns import flip_cue as flip_cue
 from neuromanifold.data._patterns import overlap_cue as overlap_cue
 from neuromanifold.data._patterns import random_patterns as random_patterns
+from neuromanifold.data._sparse_patterns import biased_patterns as biased_patterns
+from neuromanifold.data._sparse_patterns import mixture_cue as mixture_cue
+from neuromanifold.data._sparse_patterns import sparse_cue as sparse_cue
+from neuromanifold.data._sparse_patterns import sparse_patterns as sparse_patterns

@@ -9,5 +9,7 @@ from neuromanifold.experiments.memory._layers import MemoryLayers as MemoryLayer
 from neuromanifold.experiments.memory._mixtures import MemoryMixtures as MemoryMixtures
 from neuromanifold.experiments.memory._modern import MemoryModern as MemoryModern
 from neuromanifold.experiments.memory._pictures import MemoryPictures as MemoryPictures
+from neuromanifold.experiments.memory._rules import MemoryRules as MemoryRules
 from neuromanifold.experiments.memory._sequence import MemorySequence as MemorySequence
+from neuromanifold.experiments.memory._sparse import MemorySparse as MemorySparse
 from neuromanifold.experiments.memory._temperature import MemoryTemperature as MemoryTemperature

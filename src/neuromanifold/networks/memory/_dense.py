@@ -32,7 +32,8 @@ class DenseHopfield(eqx.Module):
     """Units +-1 with given couplings.
 
     Args:
-        couplings: J, shape (n_units, n_units), any finite matrix; concrete, since its symmetry is looked at.
+        couplings: J, shape (n_units, n_units), any finite matrix. Symmetry and finiteness are
+            looked at where they can be: couplings inside a compiled function have no energy.
         thresholds: theta, a number or one a unit.
         inputs: s, a number or one a unit.
         tie: a unit at field zero becomes +1 ("positive") or stays ("keep").

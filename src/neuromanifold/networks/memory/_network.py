@@ -148,7 +148,14 @@ def carried_change(
 
 
 def check_couplings(couplings: Any) -> tuple[Array, bool]:
-    """A square matrix of finite couplings, and whether it is symmetric with zero diagonal."""
+    """A square matrix of finite couplings, and whether it is symmetric with zero diagonal.
+
+    Couplings inside a compiled function cannot be looked at, and are not taken to be symmetric.
+    """
+    if isinstance(couplings, Tracer):
+        shape = couplings.shape
+        require(len(shape) == 2 and shape[0] == shape[1], "couplings", "be a square matrix", shape)
+        return couplings, False
     array = check_finite("couplings", couplings)
     square = array.ndim == 2 and array.shape[0] == array.shape[1] and array.shape[0] >= 1
     require(square, "couplings", "be a square matrix", array.shape)

@@ -28,6 +28,9 @@ from neuromanifold.theory.memory._exact_steps import first_step as first_step
 from neuromanifold.theory.memory._exact_steps import second_step as second_step
 from neuromanifold.theory.memory._family_flow import FamilyPlane as FamilyPlane
 from neuromanifold.theory.memory._family_flow import PlanePoint as PlanePoint
+from neuromanifold.theory.memory._gardner import gardner_capacity as gardner_capacity
+from neuromanifold.theory.memory._gardner import optimal_stability as optimal_stability
+from neuromanifold.theory.memory._gardner import separable_fraction as separable_fraction
 from neuromanifold.theory.memory._hetero import LayeredLaw as LayeredLaw
 from neuromanifold.theory.memory._hetero import LayerState as LayerState
 from neuromanifold.theory.memory._hetero import ThereAndBack as ThereAndBack
@@ -49,6 +52,16 @@ from neuromanifold.theory.memory._signal_to_noise import critical_overlap as cri
 from neuromanifold.theory.memory._signal_to_noise import dynamical_branch as dynamical_branch
 from neuromanifold.theory.memory._signal_to_noise import dynamical_capacity as dynamical_capacity
 from neuromanifold.theory.memory._signal_to_noise import recall_dynamics as recall_dynamics
+from neuromanifold.theory.memory._sparse import SparseRetrieval as SparseRetrieval
+from neuromanifold.theory.memory._sparse import information_per_synapse as information_per_synapse
+from neuromanifold.theory.memory._sparse import sparse_branch as sparse_branch
+from neuromanifold.theory.memory._sparse import sparse_capacity as sparse_capacity
+from neuromanifold.theory.memory._sparse import sparse_capacity_asymptote as sparse_capacity_asymptote
+from neuromanifold.theory.memory._sparse import sparse_first_step as sparse_first_step
+from neuromanifold.theory.memory._sparse import sparse_retrieval as sparse_retrieval
+from neuromanifold.theory.memory._stability import no_error_capacity as no_error_capacity
+from neuromanifold.theory.memory._stability import pattern_stability as pattern_stability
+from neuromanifold.theory.memory._stability import rule_first_step as rule_first_step
 from neuromanifold.theory.memory._thermal import ThermalState as ThermalState
 from neuromanifold.theory.memory._thermal import thermal_branch as thermal_branch
 from neuromanifold.theory.memory._thermal import thermal_spin_glass as thermal_spin_glass
