@@ -13,4 +13,5 @@ from neuromanifold.experiments._reproduce import reproduce as reproduce
 
 from neuromanifold.experiments import memory as memory  # isort: skip
 from neuromanifold.experiments import perception as perception  # isort: skip
+from neuromanifold.experiments import populations as populations  # isort: skip
 from neuromanifold.experiments import signals as signals  # isort: skip

@@ -23,6 +23,10 @@ from neuromanifold.theory.memory._concept_map import FamilyPoint as FamilyPoint
 from neuromanifold.theory.memory._concept_map import family_fixed_points as family_fixed_points
 from neuromanifold.theory.memory._exact_steps import first_step as first_step
 from neuromanifold.theory.memory._exact_steps import second_step as second_step
+from neuromanifold.theory.memory._family_recall import FamilyOverlaps as FamilyOverlaps
+from neuromanifold.theory.memory._family_recall import FamilyRecallCurve as FamilyRecallCurve
+from neuromanifold.theory.memory._family_recall import ThermalFamily as ThermalFamily
+from neuromanifold.theory.memory._family_recall import family_recall as family_recall
 from neuromanifold.theory.memory._signal_to_noise import MacroState as MacroState
 from neuromanifold.theory.memory._signal_to_noise import SignalToNoise as SignalToNoise
 from neuromanifold.theory.memory._signal_to_noise import critical_overlap as critical_overlap
