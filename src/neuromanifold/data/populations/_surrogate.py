@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
@@ -67,12 +68,12 @@ def random_tuning(
         ("detail_strength", detail_strength),
     ):
         check_real(name, value, 0)
-    keys = jax.random.split(key, 3)
     n_categories, n_details = len(stimuli.categories), int(stimuli.detail.max()) + 1
+    normal = jax.random.normal(key, (n_cells, 1 + n_categories + n_details))
     return Tuning(
-        baseline * jax.numpy.exp(baseline_spread * jax.random.normal(keys[0], (n_cells,))),
-        category_strength * jax.random.normal(keys[1], (n_cells, n_categories)),
-        detail_strength * jax.random.normal(keys[2], (n_cells, n_details)),
+        baseline * jnp.exp(baseline_spread * normal[:, 0]),
+        category_strength * normal[:, 1 : 1 + n_categories],
+        detail_strength * normal[:, 1 + n_categories :],
     )
 
 

@@ -136,6 +136,14 @@ def analyse(
             long_name=f"information about the {name}" + (" given the category" if name == "detail" else ""),
             units="bit",
         )
+    lead = np.stack(information["category"]) - np.stack(information["detail"])
+    variables |= measured_variables(
+        "lead",
+        estimate(lead),
+        ("window",),
+        long_name="information about the category less that about the detail given the category",
+        units="bit",
+    )
     delay = rises["detail"] - rises["category"]
     for name, samples in (*rises.items(), ("delay", delay)):
         long_name = "delay of detail after category" if name == "delay" else f"half rise of {name}"
@@ -179,13 +187,23 @@ def _clusters(
         ("category_agreement", made.category, "adjusted Rand index of clusters and categories"),
         ("detail_agreement", made.detail, "adjusted Rand index of clusters and details"),
         ("clusters", made.found, "clusters found"),
-        ("n_categories_found", made.found == len(stimuli.categories), "recordings with one cluster a category"),
-        ("n_details_found", made.found == stimuli.detail.max() + 1, "recordings with one cluster a detail"),
+        (
+            "n_categories_found",
+            made.found == len(stimuli.categories),
+            "fraction of recordings with a cluster a category",
+        ),
+        (
+            "n_details_found",
+            made.found == stimuli.detail.max() + 1,
+            "fraction of recordings with a cluster a detail",
+        ),
     ):
         values = estimate(np.asarray(samples, float))
         variables |= measured_variables(name, values, ("cluster_window",), long_name=long_name)
     times = centres[analysis.clustered]
-    rises = [jackknife(lambda mean: half_rise(times, mean), samples) for samples in (made.category, made.detail)]
+    rises = [
+        jackknife(lambda mean: half_rise(times, mean), samples) for samples in (made.category, made.detail)
+    ]
     variables |= measured_variables(
         "agreement_delay",
         estimate(rises[1] - rises[0]),
@@ -226,7 +244,6 @@ def draw_path(axis: Any, record: xr.Dataset, names: tuple[str, ...], marks: tupl
     axis.legend(loc="best", fontsize="small")
 
 
-
 def draw_clusters(axis: Any, record: xr.Dataset, width: float) -> None:
     """Agreement of clusters with both labels, and their number, against time."""
     centres = record["cluster_start"].values + width / 2
@@ -234,8 +251,9 @@ def draw_clusters(axis: Any, record: xr.Dataset, width: float) -> None:
         shown = read_measured(record, f"{name}_agreement")
         simulation(axis, centres, shown.mean, shown.standard_error, index, label=name, linestyle=":")
     axis.set_xlabel("middle of the window (ms)")
-    axis.set_ylabel("adjusted Rand index of the clusters with the")
+    axis.set_ylabel("adjusted Rand index")
     axis.set_ylim(-0.1, 1.55)
+    axis.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0])
     found = read_measured(record, "clusters")
     count = axis.twinx()
     count.spines["top"].set_visible(False)

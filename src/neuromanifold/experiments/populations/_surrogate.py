@@ -19,6 +19,7 @@ from neuromanifold.evidence import (
     at_least,
     compare,
     predicted_variable,
+    proportion,
     read_measured,
     read_predicted,
 )
@@ -147,14 +148,13 @@ class PopulationSurrogate:
 
     def predict(self) -> xr.Dataset:
         """Exact information of the counts, averaged over tunings; when it rises."""
-        groups = np.repeat([0, 1, 2], [4, 3, 2])
-        samples = self.n_trials * np.repeat([4, 4, 5], [4, 3, 2])
+        stimuli = stimulus_set()
         starts = self._analysis().starts
         found = tuned_information(
             starts,
             self.width,
-            samples,
-            groups,
+            self.n_trials * np.bincount(stimuli.detail),
+            stimuli.category_of_detail,
             n_levels=self.n_levels,
             baseline=self.baseline,
             baseline_spread=self.baseline_spread,
@@ -272,10 +272,13 @@ class PopulationSurrogate:
             )
             made.append(
                 at_least(
-                    0.0, read_measured(record, name), statement=f"The delay of {words} is positive.", system="C4"
+                    0.0,
+                    read_measured(record, name),
+                    statement=f"The delay of {words} is positive.",
+                    system="C4",
                 )
             )
-        starts = record["cluster_start"].values
+        starts, n = record["cluster_start"].values, self.n_recordings
         for name, start, number in (("categories", early, 3), ("details", late, 9)):
             place = int(np.argmin(np.abs(starts - start)))
             label = "category" if name == "categories" else "detail"
@@ -283,7 +286,7 @@ class PopulationSurrogate:
             made.append(
                 at_least(
                     0.5,
-                    read_measured(record, f"n_{name}_found")[place],
+                    proportion(round(float(record[f"n_{name}_found"][place]) * n), n),
                     statement=f"In {window} most recordings show {number} clusters, a number nobody told.",
                     system="C5",
                     sigmas=2.0,

@@ -100,9 +100,7 @@ def tuned_information(
 
     n_categories, n_details = int(owner.max()) + 1, len(owner)
     edges = np.unique(np.concatenate([first, first + width]))
-    pieces = [
-        np.linspace(a, b, 1 + max(1, round((b - a) / _PIECE))) for a, b in itertools.pairwise(edges)
-    ]
+    pieces = [np.linspace(a, b, 1 + max(1, round((b - a) / _PIECE))) for a, b in itertools.pairwise(edges)]
     grid = np.unique(np.concatenate(pieces))
     middle, length = (grid[1:] + grid[:-1]) / 2, np.diff(grid) / 1000.0
     grown = [np.clip((middle - latency) / rise, 0.0, 1.0) for latency in (category_latency, detail_latency)]
