@@ -38,7 +38,7 @@ def entropy(law: Any) -> Float[np.ndarray, "*batch"]:
     1.5
     """
     p = _law("law", law, 1)
-    return -xlogy(p, p).sum(-1) / np.log(2)
+    return np.asarray(-xlogy(p, p).sum(-1) / np.log(2))
 
 
 def mutual_information(joint: Any) -> Float[np.ndarray, "*batch"]:
@@ -57,7 +57,7 @@ def mutual_information(joint: Any) -> Float[np.ndarray, "*batch"]:
     p = _law("joint", joint, 2)
     terms = xlogy(p, p).sum((-2, -1))
     row, column = p.sum(-1), p.sum(-2)
-    return (terms - xlogy(row, row).sum(-1) - xlogy(column, column).sum(-1)) / np.log(2)
+    return np.asarray((terms - xlogy(row, row).sum(-1) - xlogy(column, column).sum(-1)) / np.log(2))
 
 
 def _law(name: str, weights: Any, n_axes: int) -> np.ndarray:

@@ -11,12 +11,12 @@ Units: rates in spikes a second, times in milliseconds.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Key
+from jaxtyping import Array, Float, Key
 
 from neuromanifold._base import check_finite, check_integer, check_real, require
 from neuromanifold.data.populations._stimuli import Stimuli
@@ -80,7 +80,7 @@ def random_tuning(
 def tuned_rates(
     tuning: Tuning,
     stimuli: Stimuli,
-    times: ArrayLike,
+    times: Any,
     *,
     category_latency: float = 90.0,
     detail_latency: float = 140.0,

@@ -93,13 +93,13 @@ def _bound(info: MixtureInfo) -> Float[Array, ""]:
 class MixtureClusters:
     """Clusters found by a variational mixture against the number there are."""
 
-    n_points: int = parameter(2000, doc="points of a data set", low=100)
+    n_points: int = parameter(4000, doc="points of a data set", low=100)
     n_features: int = parameter(20, doc="dimensions", low=1)
-    n_components: int = parameter(12, doc="components that the fit begins with", low=2)
+    n_components: int = parameter(14, doc="components that the fit begins with", low=2)
     truths: tuple[int, ...] = parameter((2, 5, 8), doc="true numbers of clusters", low=1)
     spread: float = parameter(3.0, doc="standard deviation of the centres", low=0.0, open_low=True)
-    n_sets: int = parameter(6, doc="data sets for each number, the independent samples", low=2)
-    n_starts: int = parameter(2, doc="beginnings of each fit, of which the best bound counts", low=1)
+    n_sets: int = parameter(5, doc="data sets for each number, the independent samples", low=2)
+    n_starts: int = parameter(1, doc="beginnings of each fit, of which the best bound counts", low=1)
     n_steps: int = parameter(200, doc="steps of a fit", low=10)
 
     def check(self) -> None:
