@@ -15,13 +15,21 @@ import optax
 import pytest
 
 from neuromanifold.data import random_patterns
+from neuromanifold.data.populations import stimulus_set
 from neuromanifold.dynamics import Process, block_gibbs, gibbs, glauber, little, metropolis, run
-from neuromanifold.learning import backpropagation, learner
+from neuromanifold.experiments.populations._cells import MemoryCells
+from neuromanifold.learning import Minibatches, backpropagation, learner
+from neuromanifold.learning.mixture import (
+    default_prior,
+    initial_statistics,
+    mixture_ascent,
+    stochastic_ascent,
+)
 from neuromanifold.networks.convolutional import ModernLeNet
 from neuromanifold.networks.memory import DenseHopfield, Hopfield, asynchronous, from_signs, synchronous
 from neuromanifold.networks.random import random_deep_network
 from neuromanifold.theory.meanfield import activation, correlation_process, length_process
-from neuromanifold.theory.memory import SignalToNoise
+from neuromanifold.theory.memory import SignalToNoise, ThermalFamily
 
 N = 12
 PATTERNS = np.asarray(random_patterns(jax.random.key(7), 3, N))
@@ -64,6 +72,12 @@ def brightness(network, batch, key):
 PAIR = np.linspace(-1, 1, 16, dtype=np.float32).reshape(2, 8)
 LENET = ModernLeNet(key=jax.random.key(0), n_maps=(2, 3), n_hidden=(8, 6))
 SIGNS = DenseHopfield(COUPLINGS, tie="keep")
+POINTS = (
+    np.random.default_rng(0).normal(size=(16, 2)).astype(np.float32)
+    + 2 * np.eye(2, dtype=np.float32)[np.arange(16) % 2]
+)
+MIXTURE = default_prior(POINTS, 3, covariance="diagonal")
+OWNERS = np.arange(16, dtype=np.int32) % 3
 TABLE = {
     "gibbs": (gibbs(conditional, N, updates=3), CUE),
     "block gibbs": (block_gibbs([resample]), CUE),
@@ -84,6 +98,13 @@ TABLE = {
     "length map": (length_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3), 1.0),
     "correlation map": (correlation_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3), (1.0, 0.8, 0.5)),
     "macroscopic recall": (SignalToNoise(0.08).process(), 0.4),
+    "macroscopic recall of a family": (ThermalFamily(0.3, 4, 2.0).process(), 0.1),
+    "cells of a memory": (MemoryCells(stimulus_set((("a", 2, 1),)), 40, 4, 0.3, 2.0).process(), 0.2),
+    "mixture, coordinate ascent": (mixture_ascent(MIXTURE, POINTS, tolerance=1e-4), OWNERS),
+    "mixture, natural gradient": (
+        stochastic_ascent(MIXTURE, Minibatches(POINTS, 5, key=jax.random.key(0)), 16),
+        initial_statistics(MIXTURE, POINTS, OWNERS),
+    ),
     "learner, momentum": (learner(backpropagation(square), optax.sgd(0.05, 0.9)), jnp.ones(3)),
     "learner, convolutional": (learner(backpropagation(brightness), optax.adam(1e-3)), LENET),
 }

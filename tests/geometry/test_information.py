@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, entropy as natural_entropy
+from scipy.stats import binom
+from scipy.stats import entropy as natural_entropy
 from sklearn.metrics import adjusted_rand_score
 
 from neuromanifold.geometry import (
@@ -52,7 +53,6 @@ def test_information_obeys_its_laws(seed, rows, columns):
 def exact_plug_in(joint, n):
     """Mean of the plug-in estimate from n samples of each label, by the law of every single count."""
     law = joint / joint.sum(1, keepdims=True)
-    k = np.arange(1, n + 1)
 
     def mean_plogp(p, n):
         k = np.arange(1, n + 1)
@@ -119,7 +119,7 @@ def test_shuffles_take_the_bias_away_and_leave_the_information():
     found = information_over_time(responses, labels, KEY, 10)
     truth = np.array([mutual_information(JOINT), 0.0])
     error = found.bits.std(1) / np.sqrt(cells)
-    # Of first order in 1/N all responses can occur with each label, so that shuffling is exact; 2 % for the rest.
+    # All responses can occur with each label, so that shuffling is exact in first order; 2 % for the rest.
     assert (np.abs(found.bits.mean(1) - truth) < 5 * error + 0.02 * truth).all()
     assert (found.plug_in.mean(1) - truth > 10 * error).all()
     assert (found.bias_standard_error > 0).all()

@@ -29,7 +29,7 @@ def test_count_information_is_that_of_the_joint_law(seed, n_levels):
     means = np.random.default_rng(seed).gamma(1.0, 3.0, 5)
     found = count_information(means, SAMPLES, GROUPS, n_levels)
     joint = laws(means, n_levels) * (SAMPLES / SAMPLES.sum())[:, None]
-    of_groups = np.stack([joint[GROUPS == g].sum(0) for g in (0, 1)])
+    of_groups = np.stack([joint[g == GROUPS].sum(0) for g in (0, 1)])
     assert abs(found.group - mutual_information(of_groups)) < 1e-12
     assert abs(found.group + found.detail - mutual_information(joint)) < 1e-12
 
@@ -130,7 +130,7 @@ def test_activities_of_all_kinds_give_the_overlaps_back():
     found = family_recall(b, s, beta, 0.2, 5)
     assert abs(found.share.sum() - 1) < 1e-12
     signs = np.where(np.arange(s)[None] < np.arange(s + 1)[:, None], 1.0, -1.0)
-    # A unit of kind k shows each child in turn: <xi_v tanh beta S_v> over kinds and children is the next overlap.
+    # Over kinds of unit and children shown in turn, <xi_v tanh beta S_v> is the next overlap.
     own = np.einsum("k,tkv,kv->t", found.share, found.activity, signs) / s
     np.testing.assert_allclose(own[:-1], found.child[1:], atol=1e-12)
     others = np.einsum("k,tkv,kv->t", found.share, found.activity, signs.sum(1, keepdims=True) - signs)

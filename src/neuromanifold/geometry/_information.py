@@ -189,8 +189,8 @@ def adjusted_rand_index(labels: Any, clusters: Any) -> float:
     (1.0, -0.5)
     """
     table = contingency(labels, clusters)
-    together = float(comb(table, 2).sum())
-    one, other = float(comb(table.sum(1), 2).sum()), float(comb(table.sum(0), 2).sum())
+    together = float(np.sum(comb(table, 2)))
+    one, other = float(np.sum(comb(table.sum(1), 2))), float(np.sum(comb(table.sum(0), 2)))
     pairs = float(comb(table.sum(), 2))
     chance = one * other / pairs if pairs else 0.0
     most = (one + other) / 2

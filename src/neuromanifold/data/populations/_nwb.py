@@ -106,7 +106,8 @@ def read_nwb(
     if not path.is_file():
         raise FileError(f"there is no file {path}.")
     try:
-        opened = NWBHDF5IO(str(path), mode="r", load_namespaces=True)
+        opener: Any = NWBHDF5IO
+        opened = opener(str(path), mode="r", load_namespaces=True)
     except Exception as error:
         raise FileError(f"{path} is damaged or no NWB file: {error}.") from error
     with opened:

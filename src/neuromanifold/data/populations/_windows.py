@@ -142,4 +142,4 @@ def population_trajectory(points: Any, n_components: int = 3) -> Trajectory:
 
 def _root(centred: np.ndarray) -> np.ndarray:
     """The triangular factor of the points, which has their singular values and right vectors."""
-    return np.linalg.qr(centred, mode="r")
+    return np.asarray(np.linalg.qr(centred, mode="r"))

@@ -71,9 +71,9 @@ class _Theory(NamedTuple):
             "then goes on to the child. Cells are units of the network and fire Poisson spikes. Their "
             "information about the category rises first, that about the detail later. With few patterns the "
             "macroscopic law is exact for many units, and from it follow overlaps, rates, exact information "
-            "of single cells and the delay. Clusters tell another story: the detail is weak at first but never "
-            "absent, so that with enough trials a mixture finds nine clusters as soon as it finds any; three "
-            "are seen only where noise hides the detail."
+            "of single cells and the delay. Clusters tell another story: the detail is weak at first but "
+            "never absent, so that with twenty trials a mixture finds the nine details almost as soon as it "
+            "finds anything, and no window with the three categories alone."
         ),
         equations=(
             ("Detail of a category", r"P(\xi_i^{p,d} = \pm 1) = \frac{1 \pm b \xi_i^p}{2}"),
@@ -95,9 +95,9 @@ class _Theory(NamedTuple):
             "toyafukushimakabashimaokada2000",
         ),
         caption=(
-            "From the left: overlaps with the pattern shown and with its siblings, largest family, lines: many "
-            "units, points: simulated; information of single cells, lines: many units; the population's path, "
-            "small: early, filled: at the end; clusters found."
+            "Above: overlaps with the pattern shown and with its siblings, in the family of the most details, "
+            "and information of single cells; lines: many units, points: simulated. Below: the path of "
+            "the population, small: early, filled: at the end; clusters found."
         ),
     ),
     full={
@@ -169,14 +169,14 @@ class PopulationMemory:
         )
 
     def _rates(self, activity: np.ndarray) -> np.ndarray:
-        """Rates in bins from activities in updates, both along the first axis; activity zero before the onset."""
+        """Rates in bins from activities in updates, both along the first axis; none before the onset."""
         update = np.floor((self._analysis().bin_times - self.onset) / self.update_time).astype(int)
         seen = activity[np.clip(update, 0, len(activity) - 1)]
         seen[update < 0] = 0.0
         return self.least_rate + (self.largest_rate - self.least_rate) * (1 + seen) / 2
 
     def predict(self) -> xr.Dataset:
-        """The macroscopic law: overlaps, exact information, its delay, and what a cue a bit off would change."""
+        """The macroscopic law: overlaps, exact information, its delay; what noise of a cue would change."""
         exact = self._macroscopic(self.overlap)
         off = self._macroscopic(self.overlap - self._fluctuation())
         variables: dict[str, Any] = {}
@@ -195,7 +195,7 @@ class PopulationMemory:
         return xr.Dataset(variables, coordinates(self._analysis()))
 
     def _fluctuation(self) -> float:
-        """What noise does to a cue: of variance 1/N in each overlap of a family, at the start and each update.
+        """Noise of a cue: of variance 1/N in each overlap of a family, at the start and at each update.
 
         Noise of update t counts as much as g^-t of it at the start, where g is the growth of differences.
         """
@@ -297,7 +297,7 @@ class PopulationMemory:
                 read_measured(record.isel(time=-1), "child"),
                 statement="Recall ends at the pattern that is shown; overlap, mean over all stimuli.",
                 system="C3",
-                reason="few of the stimuli end in the concept or at a sibling, by fluctuations of finite size",
+                reason="a few stimuli end in the concept or at a sibling, for N is finite",
             )
         )
         for name in _LEVELS:

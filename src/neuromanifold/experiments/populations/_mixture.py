@@ -1,4 +1,4 @@
-"""A mixture that finds the number of clusters: the bound, eight clusters in twenty dimensions, other numbers."""
+"""A mixture that finds the number of clusters: the bound, eight clusters in twenty dimensions, others."""
 
 from __future__ import annotations
 
@@ -59,15 +59,17 @@ def _bound(info: MixtureInfo) -> Float[Array, ""]:
             "on a bound of the evidence. Components that the data do not need stay empty, so that the number "
             "of clusters is found and not given. Points are drawn around centres that are well apart, the "
             "fit begins with more components than there are centres, and three things are checked: the bound "
-            "never falls; the number of components in use is the number of centres; each point belongs to the "
-            "component of its centre, as often as the best of all classifiers can say, which the distances "
-            "between the centres bound."
+            "never falls; the number of components in use is the number of centres; and points belong to the "
+            "component of their centre, but for as many as the best of all classifiers misplaces, which the "
+            "distances between the centres bound. It takes points to pay for a covariance matrix: with 125 "
+            "points a cluster in 20 dimensions the evidence itself is higher for clusters taken together."
         ),
         equations=(
             ("Model", r"x_n \sim \sum_k \pi_k N(\mu_k, \Lambda_k^{-1})"),
             (
                 "Bound",
-                r"L = \sum_n \log \sum_k e^{\rho_k(x_n)} - \mathrm{KL}(q(\theta) \| p(\theta)) \leq \log p(X)",
+                r"L = \sum_n \log \sum_k e^{\rho_k(x_n)} - \mathrm{KL}(q(\theta) \| p(\theta)) "
+                r"\leq \log p(X)",
             ),
             ("Component in use", r"\sum_n r_{nk} > 1"),
             (
@@ -224,7 +226,7 @@ class MixtureClusters:
             at_least(
                 0.99,
                 read_measured(at, "agreement"),
-                statement=f"Eight clusters in {self.n_features} dimensions are told apart: adjusted Rand index.",
+                statement=f"Eight clusters in {self.n_features} dimensions are told apart: Rand index.",
                 system="C5",
                 sigmas=2.0,
                 reason="1 for the same partition",

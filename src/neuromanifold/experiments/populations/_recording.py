@@ -214,7 +214,7 @@ def _clusters(
 
 
 def jackknife(function: Callable[[np.ndarray], Any], samples: np.ndarray) -> np.ndarray:
-    """Pseudo-values of a function of the mean of independent samples (Tukey): n f(mean) - (n - 1) f(all but i)."""
+    """Pseudo-values n f(mean) - (n - 1) f(mean without one) of a function of a mean (Tukey)."""
     n = len(samples)
     whole, total = float(function(samples.mean(0))), samples.sum(0)
     return np.array([n * whole - (n - 1) * float(function((total - one) / (n - 1))) for one in samples])

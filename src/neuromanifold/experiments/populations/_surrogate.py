@@ -1,4 +1,4 @@
-"""A surrogate population whose order of category and detail is built in, and must be found by the analysis."""
+"""A surrogate population whose order of category and detail is built in, for the analysis to find."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ _LEVELS = ("category", "detail")
             "hubertarabie1985",
         ),
         caption=(
-            "Left: the population's path in the plane of its first principal components; small: the window in "
-            "which the category alone is known; filled: that in which the detail is. Middle: information of "
-            "single cells, lines: exact, points: estimated; dotted: the two latencies. Right: clusters found."
+            "Left: the population's path in the plane of its first principal components; small: the window "
+            "in which the category alone is known; filled: that in which the detail is. Middle: information "
+            "of single cells, lines: exact, points: estimated; dotted: the two latencies. Right: clusters."
         ),
     ),
     full={

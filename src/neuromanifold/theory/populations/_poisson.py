@@ -2,7 +2,7 @@
 
 Given class d the count n is Poisson with mean Lambda_d, and counts from n_levels - 1 up are one response r:
 
-    P(r | d) = Lambda_d^r exp(-Lambda_d) / r!,  r < n_levels - 1;    P(r | g) = sum_{d in g} p_d P(r | d) / p_g
+    P(r | d) = Lambda_d^r exp(-Lambda_d) / r!,  r < n_levels - 1;   P(r | g) = sum_{d in g} p_d P(r | d) / p_g
     I(group; r) = H(r) - sum_g p_g H(r | g)
     I(class; r | group) = sum_g p_g H(r | g) - sum_d p_d H(r | d)
 
@@ -79,8 +79,7 @@ def count_information(
     share_of_group = np.array([share[owner == g].sum() for g in known])
     of_group = of_group / share_of_group[:, None]
     everything = np.einsum("g,...gr->...r", share_of_group, of_group)
-    noise, middle, full = share @ _bits(law)[..., None], share_of_group @ _bits(of_group)[..., None], 0.0
-    noise, middle, full = noise[..., 0], middle[..., 0], _bits(everything)
+    noise, middle, full = _bits(law) @ share, _bits(of_group) @ share_of_group, _bits(everything)
 
     total = number.sum()
     group_shuffled = np.broadcast_to(everything[..., None, :], of_group.shape)
@@ -90,7 +89,8 @@ def count_information(
     place = np.searchsorted(known, owner)
     detail_residual = _spread(law, number) - _spread(of_group[..., place, :], number)
     scale = 2 * total * np.log(2)
-    return CountInformation(full - middle, middle - noise, group_residual / scale, detail_residual / scale)
+    found = (full - middle, middle - noise, group_residual / scale, detail_residual / scale)
+    return CountInformation(*(np.asarray(values) for values in found))
 
 
 def _laws(mean: NDArray[np.float64], n_levels: int) -> NDArray[np.float64]:
@@ -104,9 +104,9 @@ def _laws(mean: NDArray[np.float64], n_levels: int) -> NDArray[np.float64]:
 
 
 def _bits(law: NDArray[np.float64]) -> NDArray[np.float64]:
-    return -xlogy(law, law).sum(-1) / np.log(2)
+    return np.asarray(-xlogy(law, law).sum(-1) / np.log(2))
 
 
 def _spread(law: Any, number: NDArray[np.float64]) -> NDArray[np.float64]:
     """Responses expected to occur, summed over labels."""
-    return (1.0 - np.power(np.clip(1.0 - law, 0.0, 1.0), number[:, None])).sum((-2, -1))
+    return np.asarray((1.0 - np.power(np.clip(1.0 - law, 0.0, 1.0), number[:, None])).sum((-2, -1)))
