@@ -10,6 +10,7 @@ COMMANDS = (
     ("benchmarks.recall",),
     ("benchmarks.recall", "--large"),
     ("benchmarks.mixture",),
+    ("benchmarks.mixture", "--large"),
 )
 
 if __name__ == "__main__":

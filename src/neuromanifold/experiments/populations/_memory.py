@@ -95,8 +95,8 @@ class _Theory(NamedTuple):
             "toyafukushimakabashimaokada2000",
         ),
         caption=(
-            "Above: overlaps with the pattern shown and with its siblings, in the family of the most details, "
-            "and information of single cells; lines: many units, points: simulated. Below: the path of "
+            "Above: overlaps with the pattern shown and with its siblings, in the family of the most "
+            "details, and information of single cells; lines: many units, points: simulated. Below: path of "
             "the population, small: early, filled: at the end; clusters found."
         ),
     ),
