@@ -165,7 +165,8 @@ def large(
     print(setting())
     print(
         f"{n_points} x {n_features}, K = {n_components}, {n_steps} batches of 2,000: {seconds:.2f} CPU s, "
-        f"{n_merged} mergers after them, bound {bound:.7g} ({bound / n_points:.4f} a point), found {int(n_found(found))}, ARI {adjusted_rand_score(truth[sample], owners):.4f}, "
+        f"{n_merged} mergers after them, bound {bound:.7g} ({bound / n_points:.4f} a point), "
+        f"found {int(n_found(found))}, ARI {adjusted_rand_score(truth[sample], owners):.4f}, "
         f"peak memory {peak() / 1e9:.2f} GB ({before / 1e9:.2f} GB before, data {data.nbytes / 1e9:.2f} GB)"
     )
 

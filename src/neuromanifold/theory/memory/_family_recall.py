@@ -125,7 +125,7 @@ def family_recall(b: float, s: int, beta: float, overlap: float, n_steps: int) -
     >>> from neuromanifold.theory.memory import family_recall
     >>> found = family_recall(0.25, 4, 1 / 0.6, 0.1, 24)
     >>> found.child[[0, 3, 24]].round(2).tolist(), found.sibling[[0, 3, 24]].round(2).tolist()
-    ([0.1, 0.37, 0.9], [0.01, 0.1, 0.09])
+    ([0.1, 0.44, 0.9], [0.01, 0.11, 0.09])
     """
     with jax.enable_x64(True):
         law = ThermalFamily(b, s, beta)
