@@ -26,7 +26,7 @@ from neuromanifold.evidence import (
     read_predicted,
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
-from neuromanifold.experiments._figure import panels, simulation, theory
+from neuromanifold.experiments._figure import COLOURS, panels, simulation, theory
 from neuromanifold.experiments.populations._cells import MemoryCells
 from neuromanifold.experiments.populations._recording import (
     Analysis,
@@ -96,8 +96,8 @@ class _Theory(NamedTuple):
         ),
         caption=(
             "Above: overlaps with the pattern shown and with its siblings, in the family of the most "
-            "details, and information of single cells; lines: many units, points: simulated. Below: path of "
-            "the population, small: early, filled: at the end; clusters found."
+            "details, and information of single cells; lines: many units, points: simulated, dotted: half "
+            "of the height. Below: path of the population, small: early, filled: at the end; clusters found."
         ),
     ),
     full={
@@ -367,7 +367,7 @@ class PopulationMemory:
             words = ("pattern shown", "its siblings")[index]
             theory(first, time, record[f"exact_{name}"].values, index, label=f"{words}, many units")
             shown = read_measured(record, name)
-            label = f"{words}, N = {self.n_units}"
+            label = f"{words}, simulated"
             simulation(first, time, shown.mean, shown.standard_error, index, label=label)
         first.set_xlabel("time after the stimulus (ms)")
         first.set_ylabel("overlap")
@@ -386,9 +386,12 @@ class PopulationMemory:
                 index,
                 label=f"{name}, estimated",
             )
+            half = float(record[f"{name}_time"])
+            second.axvline(half, color=COLOURS[index], linestyle=":", linewidth=1.0)
         second.set_xlabel("middle of the window (ms)")
         second.set_ylabel("information of a cell (bits)")
-        second.legend(loc="upper left", fontsize="small")
+        second.set_ylim(-0.01, 1.4 * float(record["exact_detail"].max()))
+        second.legend(loc="upper left", fontsize="small", ncols=2)
         early = self.onset + self.update_time
         draw_path(third, record, stimulus_set().categories, (early, self.duration - self.width))
         draw_clusters(fourth, record, self.width)
