@@ -12,6 +12,7 @@ COMMANDS = (
     ("benchmarks.mixture",),
     ("benchmarks.learning",),
     ("benchmarks.learning", "--growth"),
+    ("benchmarks.mixture", "--large"),
 )
 
 if __name__ == "__main__":

@@ -31,9 +31,11 @@ from neuromanifold.learning import Minibatches
 from neuromanifold.learning.mixture import (
     cut,
     default_prior,
+    evidence_bound,
     expectation,
     initial_labels,
     log_joint,
+    merge_components,
     mixture_ascent,
     n_found,
     stochastic_ascent,
@@ -154,13 +156,16 @@ def large(
         batches = Minibatches(data, 2_000, key=key)
         process = stochastic_ascent(prior, batches, n_points, delay=10.0, forgetting=0.7)
         begin = time.process_time()
-        found = jax.block_until_ready(run(process, key, start, n_steps).state)
+        moved = jax.block_until_ready(run(process, key, start, n_steps).state)
         seconds = time.process_time() - begin
+        found, n_merged, _ = merge_components(prior, moved, data[sample], population=n_points)
+        bound = float(evidence_bound(prior, found, cut(prior, data, 20_000, missing=False)))
         joint = log_joint(prior, expectation(prior, found), cut(prior, data[sample], 2_000, missing=False))
     owners = np.asarray(joint)[: len(sample)].argmax(1)
     print(setting())
     print(
         f"{n_points} x {n_features}, K = {n_components}, {n_steps} batches of 2,000: {seconds:.2f} CPU s, "
+        f"{n_merged} mergers after them, bound {bound:.7g} ({bound / n_points:.4f} a point), "
         f"found {int(n_found(found))}, ARI {adjusted_rand_score(truth[sample], owners):.4f}, "
         f"peak memory {peak() / 1e9:.2f} GB ({before / 1e9:.2f} GB before, data {data.nbytes / 1e9:.2f} GB)"
     )

@@ -1,7 +1,8 @@
 """Neuromanifold: the mathematics of neural networks, executable.
 
-Floors: `dynamics`, `evidence`, `data`, `networks`, `learning`, `theory`, `experiments`, `estimators`,
-`report`. The names that work begins with are here too; everything is imported when it is first asked for.
+Floors: `dynamics`, `evidence`, `data`, `geometry`, `networks`, `learning`, `theory`, `experiments`,
+`estimators`, `report`. The names that work begins with are here too; everything is imported when it is
+first asked for.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from neuromanifold import estimators as estimators
     from neuromanifold import evidence as evidence
     from neuromanifold import experiments as experiments
+    from neuromanifold import geometry as geometry
     from neuromanifold import learning as learning
     from neuromanifold import networks as networks
     from neuromanifold import report as report
@@ -37,6 +39,7 @@ _FLOORS = (
     "estimators",
     "evidence",
     "experiments",
+    "geometry",
     "learning",
     "networks",
     "report",

@@ -15,8 +15,16 @@ import optax
 import pytest
 
 from neuromanifold.data import random_patterns
+from neuromanifold.data.populations import stimulus_set
 from neuromanifold.dynamics import Process, block_gibbs, cooling, gibbs, glauber, little, metropolis, run
-from neuromanifold.learning import backpropagation, learner
+from neuromanifold.experiments.populations._cells import MemoryCells
+from neuromanifold.learning import Minibatches, backpropagation, learner
+from neuromanifold.learning.mixture import (
+    default_prior,
+    initial_statistics,
+    mixture_ascent,
+    stochastic_ascent,
+)
 from neuromanifold.networks.convolutional import ModernLeNet
 from neuromanifold.networks.decision import DriftDiffusion, LinearGaussian
 from neuromanifold.networks.memory import (
@@ -36,7 +44,7 @@ from neuromanifold.networks.memory import (
 )
 from neuromanifold.networks.random import RecurrentLayered, binary_network, random_deep_network
 from neuromanifold.theory.meanfield import activation, binary_process, correlation_process, length_process
-from neuromanifold.theory.memory import GroupRecall, LayeredLaw, SignalToNoise
+from neuromanifold.theory.memory import GroupRecall, LayeredLaw, SignalToNoise, ThermalFamily
 
 N = 12
 PATTERNS = np.asarray(random_patterns(jax.random.key(7), 3, N))
@@ -79,6 +87,12 @@ def brightness(network, batch, key):
 PAIR = np.linspace(-1, 1, 16, dtype=np.float32).reshape(2, 8)
 LENET = ModernLeNet(key=jax.random.key(0), n_maps=(2, 3), n_hidden=(8, 6))
 SIGNS = DenseHopfield(COUPLINGS, tie="keep")
+POINTS = (
+    np.random.default_rng(0).normal(size=(16, 2)).astype(np.float32)
+    + 2 * np.eye(2, dtype=np.float32)[np.arange(16) % 2]
+)
+MIXTURE = default_prior(POINTS, 3, covariance="diagonal")
+OWNERS = np.arange(16, dtype=np.int32) % 3
 TABLE = {
     "gibbs": (gibbs(conditional, N, updates=3), CUE),
     "block gibbs": (block_gibbs([resample]), CUE),
@@ -124,6 +138,13 @@ TABLE = {
     "layered law": (LayeredLaw(jnp.array([0.2, 0.1, 0.3])).process(), jnp.array([0.4, 0.9])),
     "drift diffusion": (DriftDiffusion(0.5, 1.0, 1.0, dt=0.1).process(), jnp.zeros(5)),
     "hidden state": (LinearGaussian([[0.9]], [[1.0]], [[0.2]], [[0.5]]).process(3), None),
+    "macroscopic recall of a family": (ThermalFamily(0.3, 4, 2.0).process(), 0.1),
+    "cells of a memory": (MemoryCells(stimulus_set((("a", 2, 1),)), 40, 4, 0.3, 2.0).process(), 0.2),
+    "mixture, coordinate ascent": (mixture_ascent(MIXTURE, POINTS, tolerance=1e-4), OWNERS),
+    "mixture, natural gradient": (
+        stochastic_ascent(MIXTURE, Minibatches(POINTS, 5, key=jax.random.key(0)), 16),
+        initial_statistics(MIXTURE, POINTS, OWNERS),
+    ),
     "learner, momentum": (learner(backpropagation(square), optax.sgd(0.05, 0.9)), jnp.ones(3)),
     "learner, convolutional": (learner(backpropagation(brightness), optax.adam(1e-3)), LENET),
 }

@@ -1,4 +1,4 @@
-"""Data: patterns drawn at random and real digits."""
+"""Data: patterns drawn at random, real digits, and recordings of populations (`populations`)."""
 
 from neuromanifold.data._digits import DATA_VARIABLE as DATA_VARIABLE
 from neuromanifold.data._digits import Digits as Digits

@@ -18,4 +18,5 @@ from neuromanifold.experiments import decision as decision  # isort: skip
 from neuromanifold.experiments import memory as memory  # isort: skip
 from neuromanifold.experiments import neurodynamics as neurodynamics  # isort: skip
 from neuromanifold.experiments import perception as perception  # isort: skip
+from neuromanifold.experiments import populations as populations  # isort: skip
 from neuromanifold.experiments import signals as signals  # isort: skip

@@ -12,6 +12,8 @@ from neuromanifold.learning.mixture._expectation import log_joint as log_joint
 from neuromanifold.learning.mixture._initial import initial_labels as initial_labels
 from neuromanifold.learning.mixture._initial import initial_statistics as initial_statistics
 from neuromanifold.learning.mixture._merge import evidence_bound as evidence_bound
+from neuromanifold.learning.mixture._merge_sample import Mergers as Mergers
+from neuromanifold.learning.mixture._merge_sample import merge_components as merge_components
 from neuromanifold.learning.mixture._posterior import MixturePosterior as MixturePosterior
 from neuromanifold.learning.mixture._posterior import Quadratic as Quadratic
 from neuromanifold.learning.mixture._posterior import Statistics as Statistics

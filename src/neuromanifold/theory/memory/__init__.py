@@ -28,6 +28,10 @@ from neuromanifold.theory.memory._exact_steps import first_step as first_step
 from neuromanifold.theory.memory._exact_steps import second_step as second_step
 from neuromanifold.theory.memory._family_flow import FamilyPlane as FamilyPlane
 from neuromanifold.theory.memory._family_flow import PlanePoint as PlanePoint
+from neuromanifold.theory.memory._family_recall import FamilyOverlaps as FamilyOverlaps
+from neuromanifold.theory.memory._family_recall import FamilyRecallCurve as FamilyRecallCurve
+from neuromanifold.theory.memory._family_recall import ThermalFamily as ThermalFamily
+from neuromanifold.theory.memory._family_recall import family_recall as family_recall
 from neuromanifold.theory.memory._gardner import gardner_capacity as gardner_capacity
 from neuromanifold.theory.memory._gardner import optimal_stability as optimal_stability
 from neuromanifold.theory.memory._gardner import separable_fraction as separable_fraction
