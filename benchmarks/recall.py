@@ -24,7 +24,7 @@ import numpy as np
 from neuromanifold.data import overlap_cue, random_patterns
 from neuromanifold.dynamics import run
 from neuromanifold.networks.memory import Hopfield, synchronous
-from neuromanifold.theory.memory import retrieval_overlap
+from neuromanifold.theory.memory import first_step, retrieval_overlap
 
 
 def main(
@@ -99,32 +99,49 @@ def main(
 
 
 def large(
-    n_units: int = 200_000, n_patterns: int = 2_000, n_cues: int = 1, n_updates: int = 10
+    n_units: int = 200_000,
+    n_patterns: int = 2_000,
+    n_cues: int = 1,
+    n_updates: int = 10,
+    storage: str = "int8",
 ) -> dict[str, float]:
-    """Recall where the couplings would take 4 N^2 bytes; states peak memory and the overlap reached."""
+    """Recall where the couplings would take 4 N^2 bytes; states peak memory and the overlap reached.
+
+    At a small load recall is perfect, which tells little; the first step from a start at m = sqrt(alpha),
+    where theory expects erf(1/sqrt 2) = .6827, tells more.
+    """
     before = _peak()
     patterns = random_patterns(jax.random.key(0), n_patterns, n_units)
     keys = jax.random.split(jax.random.key(1), n_cues)
     cues = jax.vmap(overlap_cue, (0, 0, None))(keys, patterns[:n_cues], 0.5)
-    memory = Hopfield(patterns, storage="int8")
-    kept = patterns.nbytes
+    memory = Hopfield(patterns, storage=storage)
+    alpha = n_patterns / n_units
+    far = overlap_cue(jax.random.key(3), patterns[0], alpha**0.5)
     del patterns
+    kept = memory.blocks.nbytes
     process, key = synchronous(memory), jax.random.key(2)
     run(process, key, cues, n_updates)
     begin = time.perf_counter()
     final = run(process, key, cues, n_updates).state.block_until_ready()
     seconds = time.perf_counter() - begin
     reached = float(np.diagonal(np.asarray(memory.overlaps(final))[:, :n_cues]).mean())
-    expected = float(retrieval_overlap(n_patterns / n_units))
+    expected = float(retrieval_overlap(alpha))
+    stepped = float(memory.overlaps(run(process, key, far, 1).state)[0])
+    wanted = float(first_step(alpha, alpha**0.5))
+    # Units are independent given the noise, whose variance is a mean over P patterns: d m = 2 u p(u) d ln sigma.
+    spread = ((1 - wanted**2) / n_units + 2 / (np.pi * np.e) / (2 * n_patterns)) ** 0.5
     print(_setting())
-    print(f"N = {n_units}, P = {n_patterns}, {n_cues} cues at m = 0.5, {n_updates} updates, int8 patterns")
+    print(
+        f"N = {n_units}, P = {n_patterns}, {n_cues} cues at m = 0.5, {n_updates} updates, {storage} patterns"
+    )
     print(
         f"{seconds / n_updates:.3f} s an update; overlap {reached:.6f}, Amit-Gutfreund-Sompolinsky "
         f"{expected:.6f}"
     )
+    print(f"first step from m = {alpha**0.5:.4f}: {stepped:.5f}, theory {wanted:.5f} +- {spread:.5f}")
     print(
         f"peak memory {_peak() / 1e9:.2f} GB ({before / 1e9:.2f} GB before); patterns {kept / 1e9:.2f} GB; "
-        f"as float32 {4 * kept / 1e9:.2f} GB; an N x N matrix {4 * n_units**2 / 1e9:.0f} GB"
+        f"as float32 {4 * n_units * n_patterns / 1e9:.2f} GB; an N x N matrix {4 * n_units**2 / 1e9:.0f} GB"
     )
     return {"seconds": seconds / n_updates, "peak": _peak(), "overlap": reached, "expected": expected}
 

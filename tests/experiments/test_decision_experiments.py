@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 import pytest
 import xarray as xr
 
-from neuromanifold.dynamics import run
 from neuromanifold.experiments.decision import DecisionDiffusion, DecisionSymbols, Postdiction
 
 SMALL = {
@@ -18,13 +16,8 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def records() -> dict[str, xr.Dataset]:
-    made = {}
-    for name, experiment in SMALL.items():
-        prediction, measured = experiment.predict(), experiment.simulate(jax.random.key(3), run)
-        assert not set(prediction.data_vars) & set(measured.data_vars)
-        made[name] = xr.merge([prediction, measured], combine_attrs="override")
-    return made
+def records(reproduced) -> dict[str, xr.Dataset]:
+    return {name: reproduced(experiment, seed=3) for name, experiment in SMALL.items()}
 
 
 def failed(records, name, **changes):

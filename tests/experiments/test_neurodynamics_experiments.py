@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 import pytest
 import xarray as xr
 from scipy.special import erf
 
-from neuromanifold.dynamics import run
 from neuromanifold.experiments.neurodynamics import (
     ActivityLaw,
     DistanceLaw,
@@ -27,13 +25,8 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def records() -> dict[str, xr.Dataset]:
-    made = {}
-    for name, experiment in SMALL.items():
-        prediction, measured = experiment.predict(), experiment.simulate(jax.random.key(7), run)
-        assert not set(prediction.data_vars) & set(measured.data_vars)
-        made[name] = xr.merge([prediction, measured], combine_attrs="override")
-    return made
+def records(reproduced) -> dict[str, xr.Dataset]:
+    return {name: reproduced(experiment, seed=7) for name, experiment in SMALL.items()}
 
 
 def failed(records, name, **changes):

@@ -1,35 +1,29 @@
 """The experiments on populations at small size: claims hold, and fail for wrong formulas."""
 
-import jax
 import numpy as np
 import pytest
-import xarray as xr
 
-from neuromanifold.dynamics import run
 from neuromanifold.evidence import EvidenceError
 from neuromanifold.experiments.populations import MixtureClusters, PopulationMemory, PopulationSurrogate
 
 
-def make(experiment, seed=0):
-    predicted, simulated = experiment.predict(), experiment.simulate(jax.random.key(seed), run)
-    assert not set(predicted.data_vars) & set(simulated.data_vars)
-    return experiment, xr.merge([predicted, simulated])
+@pytest.fixture(scope="module")
+def surrogate(reproduced):
+    experiment = PopulationSurrogate(n_shuffles=4, log2_points=6, cluster_step=50.0)
+    return experiment, reproduced(experiment)
 
 
 @pytest.fixture(scope="module")
-def surrogate():
-    return make(PopulationSurrogate(n_shuffles=4, log2_points=6, cluster_step=50.0))
-
-
-@pytest.fixture(scope="module")
-def memory():
+def memory(reproduced):
     # As many windows and recordings as the surrogate, so that programs are shared.
-    return make(PopulationMemory(n_units=14_000, n_shuffles=4, cluster_step=60.0))
+    experiment = PopulationMemory(n_units=14_000, n_shuffles=4, cluster_step=60.0)
+    return experiment, reproduced(experiment)
 
 
 @pytest.fixture(scope="module")
-def mixture():
-    return make(MixtureClusters(truths=(8,), n_sets=2))
+def mixture(reproduced):
+    experiment = MixtureClusters(truths=(8,), n_sets=2)
+    return experiment, reproduced(experiment)
 
 
 def broken(made, part, **changed):

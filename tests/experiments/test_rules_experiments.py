@@ -2,32 +2,23 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 import pytest
-import xarray as xr
 from scipy.special import erf
 
-from neuromanifold.dynamics import run
 from neuromanifold.experiments.memory import MemoryRules, MemorySparse
 
 
-def record_of(experiment, seed=0):
-    predicted, simulated = experiment.predict(), experiment.simulate(jax.random.key(seed), run)
-    assert not set(predicted.data_vars) & set(simulated.data_vars)
-    return xr.merge([predicted, simulated])
-
-
 @pytest.fixture(scope="module")
-def rules():
+def rules(reproduced):
     experiment = MemoryRules()
-    return experiment, record_of(experiment)
+    return experiment, reproduced(experiment)
 
 
 @pytest.fixture(scope="module")
-def sparse():
+def sparse(reproduced):
     experiment = MemorySparse(activities=(0.1,))
-    return experiment, record_of(experiment)
+    return experiment, reproduced(experiment)
 
 
 def verdicts(made, record=None):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 import pytest
 import xarray as xr
 
-from neuromanifold.dynamics import run
 from neuromanifold.experiments.memory import MemoryLayers, MemorySequence
 from neuromanifold.theory.memory import recall_dynamics
 
@@ -20,13 +18,8 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def records() -> dict[str, xr.Dataset]:
-    made = {}
-    for name, experiment in SMALL.items():
-        prediction, measured = experiment.predict(), experiment.simulate(jax.random.key(5), run)
-        assert not set(prediction.data_vars) & set(measured.data_vars)
-        made[name] = xr.merge([prediction, measured], combine_attrs="override")
-    return made
+def records(reproduced) -> dict[str, xr.Dataset]:
+    return {name: reproduced(experiment, seed=5) for name, experiment in SMALL.items()}
 
 
 def failed(records, name, **changes):

@@ -74,18 +74,21 @@ def test_factored_field_is_the_dense_one(kind, diagonal, n_patterns, n_units):
 
 
 @pytest.mark.parametrize("kind", ["auto", "sequence"])
-def test_all_ways_agree_to_the_last_bit(kind, small_blocks):
+@pytest.mark.parametrize(("storage", "dtype", "each"), [("int8", jnp.int8, 13), ("bits", jnp.uint8, 2)])
+def test_all_ways_agree_to_the_last_bit(kind, storage, dtype, each, small_blocks):
     patterns, cues = draw(0, 13, 101), draw(1, 4, 101)
     plain = Hopfield(patterns, kind, storage="float32")
-    packed = Hopfield(patterns, kind, storage="int8")
-    assert packed.blocks.dtype == jnp.int8
+    packed = Hopfield(patterns, kind, storage=storage)
+    assert packed.blocks.dtype == dtype
+    assert packed.blocks.shape[-1] == each
     assert packed.blocks.shape[0] > 1
     assert np.array_equal(plain.diagonal, packed.diagonal)
     cues = plain.start(cues)
     assert np.array_equal(plain.field(cues), packed.field(cues))
     assert np.array_equal(plain.overlaps(cues), packed.overlaps(cues))
     assert np.array_equal(packed.patterns, patterns)
-    assert np.array_equal(packed.select(jnp.array([3, 1])), patterns[[3, 1]])
+    assert np.array_equal(packed.select(jnp.array([3, 12, 1])), patterns[[3, 12, 1]])
+    assert np.array_equal(packed.dense_couplings(), plain.dense_couplings())
     carry = packed.carry(cues)
     one_by_one = [packed.unit_field(carry, jnp.int32(i), cues[:, i]) for i in range(101)]
     assert np.array_equal(jnp.stack(one_by_one, 1), plain.field(cues))

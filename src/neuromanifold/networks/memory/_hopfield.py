@@ -15,8 +15,8 @@ changed unit changes the overlaps by one column of Xi, so that a single-unit upd
 While P N < 2^24 all sums are of integers that float32 holds exactly: fields, ties included, do not depend on
 the order of summation, and all ways to compute them agree to the last bit (thresholds and inputs zero).
 
-Patterns are kept with the units first, in blocks of units, as float32 (fast) or int8 (a quarter of the
-memory; blocks are converted as they are used).
+Patterns are kept with the units first, in blocks of units, as float32 (fast), int8 (a quarter of the memory)
+or bits (eight patterns a byte, a thirty-second); blocks of the latter are converted as they are used.
 
 Symbols: N units, P patterns, xi patterns, J and W couplings, s inputs, theta thresholds. Time: updates.
 
@@ -38,7 +38,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, Num
 from neuromanifold._base import check_choice, check_signs, require
 from neuromanifold.networks.memory._network import check_bias, check_tie, check_values, sign_response
 
-_STORAGE = ("auto", "float32", "float64", "int8")
+_STORAGE = ("auto", "float32", "float64", "int8", "bits")
 # Below this many bytes of float32 patterns "auto" keeps float32.
 _FLOAT_BYTES = 2**28
 # Entries of an int8 block that are converted at once.
@@ -56,8 +56,8 @@ class Hopfield(eqx.Module):
         thresholds: theta, a number or one a unit.
         inputs: s, a number or one a unit.
         tie: a unit at field zero becomes +1 ("positive") or stays ("keep").
-        storage: "float32", "float64", "int8", or "auto": float32 up to 256 MiB, else int8. States are float64
-            with "float64", else float32.
+        storage: "float32", "float64", "int8", "bits", or "auto": float32 up to 256 MiB, else int8. States are
+            float64 with "float64", else float32.
 
     Raises:
         ValueError: patterns that are no +-1 matrix; an unknown word; thresholds or inputs of another shape.
@@ -74,7 +74,7 @@ class Hopfield(eqx.Module):
     1.0
     """
 
-    blocks: Num[Array, "blocks block n_patterns"]
+    blocks: Num[Array, "blocks block stored"]
     diagonal: Float[Array, " n_units"]
     bias: Float[Array, " n_units"]
     n_units: int = eqx.field(static=True)
@@ -110,7 +110,7 @@ class Hopfield(eqx.Module):
             storage = "float32" if 4 * shape[0] * shape[1] <= _FLOAT_BYTES else "int8"
         block = max(1, min(self.n_units, _BLOCK_ENTRIES // self.n_patterns))
         self.blocks = _unit_blocks(
-            jnp.asarray(patterns), storage, block if storage == "int8" else self.n_units
+            jnp.asarray(patterns), storage, block if storage in ("int8", "bits") else self.n_units
         )
         dtype = jnp.dtype("float64") if self.blocks.dtype == jnp.float64 else jnp.dtype("float32")
         if self_coupling:
@@ -118,19 +118,25 @@ class Hopfield(eqx.Module):
         elif kind == "auto":
             self.diagonal = jnp.full(self.n_units, self.n_patterns, dtype)
         else:
-            self.diagonal = _diagonal(self.blocks, cyclic, dtype).reshape(-1)[: self.n_units]
+            self.diagonal = _diagonal(self.blocks, self.n_patterns, cyclic, dtype).reshape(-1)[: self.n_units]
         self.bias = check_bias("inputs", inputs, self.n_units, dtype) - check_bias(
             "thresholds", thresholds, self.n_units, dtype
         )
 
     @property
     def patterns(self) -> Num[Array, "n_patterns n_units"]:
-        """The patterns as given, in the type they are stored in."""
-        return self.blocks.reshape(-1, self.n_patterns)[: self.n_units].T
+        """The patterns as given, in the type they are stored in; int8 where that is bits."""
+        return self._all_rows().T
 
     def select(self, indices: Int[Array, " selected"]) -> Num[Array, "selected n_units"]:
-        """Some of the patterns, in the type they are stored in."""
-        return jnp.take(self.blocks, indices, axis=-1).reshape(-1, len(indices))[: self.n_units].T
+        """Some of the patterns, in the type they are stored in; int8 where that is bits."""
+        if self.blocks.dtype == jnp.uint8:
+            octets = jnp.take(self.blocks, indices // 8, axis=-1)
+            shifts = (7 - indices % 8).astype(jnp.uint8).reshape((1,) * (octets.ndim - 1) + indices.shape)
+            chosen = 2 * (octets >> shifts & 1).astype(jnp.int8) - 1
+        else:
+            chosen = jnp.take(self.blocks, indices, axis=-1)
+        return chosen.reshape(-1, len(indices))[: self.n_units].T
 
     @property
     def has_energy(self) -> bool:
@@ -152,8 +158,8 @@ class Hopfield(eqx.Module):
     def superpose(self, weights: Float[Array, "*cues n_patterns"]) -> Float[Array, "*cues n_units"]:
         """Sum_mu c_mu xi_i^mu for every unit; one product for all cues."""
         if len(self.blocks) == 1:
-            return weights @ self.blocks[0].astype(weights.dtype).T
-        raised = jax.lax.map(lambda block: weights @ block.astype(weights.dtype).T, self.blocks)
+            return weights @ self._rows(self.blocks[0], weights.dtype).T
+        raised = jax.lax.map(lambda block: weights @ self._rows(block, weights.dtype).T, self.blocks)
         return jnp.moveaxis(raised, 0, -2).reshape(*weights.shape[:-1], -1)[..., : self.n_units]
 
     def field(self, state: Float[Array, "*cues n_units"]) -> Float[Array, "*cues n_units"]:
@@ -181,7 +187,7 @@ class Hopfield(eqx.Module):
 
     def dense_couplings(self) -> Float[Array, "n_units n_units"]:
         """The N x N matrix of couplings, formed here and nowhere else: 4 N^2 bytes in float32."""
-        rows = self.blocks.reshape(-1, self.n_patterns)[: self.n_units].astype(self.bias.dtype)
+        rows = self._all_rows().astype(self.bias.dtype)
         return (self._mix(rows) @ rows.T).T / self.n_units - jnp.diag(self.diagonal) / self.n_units
 
     def carry(self, state: Float[Array, "*cues n_units"]) -> Float[Array, "*cues n_patterns"]:
@@ -202,7 +208,15 @@ class Hopfield(eqx.Module):
         return carry + change[:, None] * self._row(unit)[None]
 
     def _row(self, unit: Array) -> Array:
-        return self.blocks.reshape(-1, self.n_patterns)[unit].astype(self.bias.dtype)
+        return self._rows(self.blocks.reshape(-1, self.blocks.shape[-1])[unit], self.bias.dtype)
+
+    def _rows(self, stored: Array, dtype: Any) -> Array:
+        return _numbers(stored, self.n_patterns, dtype)
+
+    def _all_rows(self) -> Array:
+        """All patterns, units first."""
+        stored = self.blocks.reshape(-1, self.blocks.shape[-1])[: self.n_units]
+        return self._rows(stored, jnp.int8) if stored.dtype == jnp.uint8 else stored
 
     def _mix(self, sums: Array) -> Array:
         """A (Xi x): which pattern each overlap calls up."""
@@ -212,14 +226,14 @@ class Hopfield(eqx.Module):
         """Xi x, shape (*cues, n_patterns)."""
         n_blocks, block, _ = self.blocks.shape
         if n_blocks == 1:
-            return state @ self.blocks[0].astype(state.dtype)
+            return state @ self._rows(self.blocks[0], state.dtype)
         padding = [(0, 0)] * (state.ndim - 1) + [(0, n_blocks * block - self.n_units)]
         parts = jnp.pad(state, padding).reshape(*state.shape[:-1], n_blocks, block)
         zero = jnp.zeros((*state.shape[:-1], self.n_patterns), state.dtype)
 
         def add(total: Array, part: tuple[Array, Array]) -> tuple[Array, None]:
             rows, values = part
-            return total + values @ rows.astype(values.dtype), None
+            return total + values @ self._rows(rows, values.dtype), None
 
         return jax.lax.scan(add, zero, (self.blocks, jnp.moveaxis(parts, -2, 0)))[0]
 
@@ -243,11 +257,28 @@ def _all_signs(patterns: Array) -> Array:
 def _unit_blocks(patterns: Array, storage: str, block: int) -> Array:
     n_patterns, n_units = patterns.shape
     n_blocks = -(-n_units // block)
+    if storage == "bits":
+        rows = jnp.pad(jnp.packbits(patterns > 0, axis=0), [(0, 0), (0, n_blocks * block - n_units)]).T
+        return rows.reshape(n_blocks, block, -(-n_patterns // 8))
     rows = jnp.pad(patterns.astype(storage), [(0, 0), (0, n_blocks * block - n_units)]).T
     return rows.reshape(n_blocks, block, n_patterns)
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _diagonal(blocks: Array, cyclic: bool, dtype: Any) -> Array:
+def _numbers(stored: Array, n_patterns: int, dtype: Any) -> Array:
+    """Patterns as numbers, from any storage."""
+    if stored.dtype != jnp.uint8:
+        return stored.astype(dtype)
+    bits = jnp.unpackbits(stored, axis=-1, count=n_patterns)
+    return 2 * bits.astype(dtype) - 1
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+def _diagonal(blocks: Array, n_patterns: int, cyclic: bool, dtype: Any) -> Array:
     """sum_mu xi_i^{mu+1} xi_i^mu of every unit."""
-    return jax.lax.map(lambda rows: jnp.sum(_shift(rows, cyclic) * rows, -1, dtype=dtype), blocks)
+    kept = jnp.int8 if blocks.dtype == jnp.uint8 else blocks.dtype
+
+    def of_block(stored: Array) -> Array:
+        rows = _numbers(stored, n_patterns, kept)
+        return jnp.sum(_shift(rows, cyclic) * rows, -1, dtype=dtype)
+
+    return jax.lax.map(of_block, blocks)
