@@ -128,7 +128,7 @@ def large(
     expected = float(retrieval_overlap(alpha))
     stepped = float(memory.overlaps(run(process, key, far, 1).state)[0])
     wanted = float(first_step(alpha, alpha**0.5))
-    # Units are independent given the noise, whose variance is a mean over P patterns: d m = 2 u p(u) d ln sigma.
+    # Given the noise units are independent; its variance is a mean over P patterns, dm = 2 u p(u) d ln sigma.
     spread = ((1 - wanted**2) / n_units + 2 / (np.pi * np.e) / (2 * n_patterns)) ** 0.5
     print(_setting())
     print(
