@@ -10,7 +10,7 @@ from neuromanifold.experiments.memory import MemoryConcept
 @pytest.fixture(scope="module")
 def made(reproduced):
     experiment = MemoryConcept(
-        n_units=1800, loads=(0.03, 0.075, 0.14), n_sets=24, n_steps=20, diagram_points=3
+        n_units=1800, loads=(0.03, 0.075, 0.14), n_sets=40, n_steps=20, diagram_points=3
     )
     return experiment, reproduced(experiment)
 

@@ -30,16 +30,16 @@ def blended_cue(
     concept: Int8[Array, " n_units"],
     shares: Float[Array, "2"],
 ) -> Int8[Array, " n_units"]:
-    """Units in a random order: the first share from the memory, the second from the concept, the rest random.
+    """Units in a random order: the first share from the memory, the second from the concept.
 
+    Of the rest one half agrees with the memory and one does not, so that overlaps do not fluctuate with it.
     Shares a and d make the overlaps a + d M with the memory and a b^2 + d M with its siblings, M the overlap
     of a concept with its children.
     """
-    key_order, key_rest = jax.random.split(key)
     n_units = memory.shape[0]
-    place = jnp.argsort(jax.random.bits(key_order, (n_units,)))
+    place = jnp.argsort(jax.random.bits(key, (n_units,)))
     ends = jnp.round(jnp.cumsum(shares) * n_units)
-    rest = 2 * jax.random.bernoulli(key_rest, 0.5, (n_units,)).astype(jnp.int8) - 1
+    rest = jnp.where(place < jnp.round((ends[1] + n_units) / 2), memory, -memory)
     return jnp.where(place < ends[0], memory, jnp.where(place < ends[1], concept, rest))
 
 
