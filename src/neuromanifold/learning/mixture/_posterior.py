@@ -103,12 +103,21 @@ def zeros(prior: MixturePrior) -> Statistics:
 
 
 def _inverse(scale: Array) -> tuple[Array, Array]:
-    """Inverse and log-determinant of positive definite matrices."""
-    factor = jnp.linalg.cholesky(scale)
-    log_det = 2.0 * jnp.sum(jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)), axis=-1)
-    eye = jnp.broadcast_to(jnp.eye(scale.shape[-1], dtype=scale.dtype), scale.shape)
-    root = jax.scipy.linalg.solve_triangular(factor, eye, lower=True)
-    return jnp.swapaxes(root, -1, -2) @ root, log_det
+    """Inverse and log-determinant of positive definite matrices.
+
+    One matrix at a time: XLA's kernel for a batch waits, in a thread of a pool, for work that it gives to the
+    same pool, and two batches at once can wait for each other for ever where there are two threads.
+    """
+    eye = jnp.eye(scale.shape[-1], dtype=scale.dtype)
+
+    def one(matrix: Array) -> tuple[Array, Array]:
+        factor = jnp.linalg.cholesky(matrix)
+        root = jax.scipy.linalg.solve_triangular(factor, eye, lower=True)
+        return root.T @ root, 2.0 * jnp.sum(jnp.log(jnp.diagonal(factor)))
+
+    flat = scale.reshape(-1, *scale.shape[-2:])
+    inverse, log_det = jax.lax.map(one, flat)
+    return inverse.reshape(scale.shape), log_det.reshape(scale.shape[:-2])
 
 
 def _precision(prior: MixturePrior, statistics: Statistics) -> _Precision:
