@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pynwb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -130,7 +131,6 @@ def test_spike_times_fall_in_half_open_bins():
 
 
 def nwb_file(path, *, trials=True, units=True, spikes=True, label="stimulus"):
-    pynwb = pytest.importorskip("pynwb")
     made = pynwb.NWBFile("a test", "populations", datetime(2020, 1, 1, tzinfo=UTC))
     random = np.random.default_rng(0)
     cells = [np.sort(random.uniform(0, 10, 400)) for _ in range(3)]

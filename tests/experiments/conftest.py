@@ -19,3 +19,29 @@ def reproduced(tmp_path_factory):
         return outcome.record
 
     return record_of
+
+
+@pytest.fixture(scope="session")
+def failing():
+    """`failing(experiment, record, **changes)`: statements that do not hold on a changed record."""
+
+    def statements(experiment, record, **changes):
+        wrong = record.copy(deep=True)
+        for variable, values in changes.items():
+            wrong[variable].values[...] = values
+        return [claim.statement for claim in experiment.claims(wrong) if not claim.holds]
+
+    return statements
+
+
+@pytest.fixture(scope="session")
+def labelled():
+    """`labelled(figure)`: it can be drawn, and every axis says what it shows."""
+
+    def check(figure):
+        figure.canvas.draw()
+        for axis in figure.axes:
+            assert axis.get_xlabel()
+            assert axis.get_ylabel()
+
+    return check

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from neuromanifold.experiments.decision import DecisionDiffusion, DecisionSymbols, Postdiction
 
@@ -16,25 +15,19 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def records(reproduced) -> dict[str, xr.Dataset]:
+def records(reproduced):
     return {name: reproduced(experiment, seed=3) for name, experiment in SMALL.items()}
 
 
-def failed(records, name, **changes):
-    record = records[name].copy(deep=True)
-    for variable, values in changes.items():
-        record[variable].values[...] = values
-    return [claim.statement for claim in SMALL[name].claims(record) if not claim.holds]
+@pytest.fixture(scope="module")
+def failed(records, failing):
+    return lambda name, **changes: failing(SMALL[name], records[name], **changes)
 
 
 @pytest.mark.parametrize("name", list(SMALL))
-def test_claims_hold_and_figures_are_drawn(records, name):
-    assert failed(records, name) == []
-    figure = SMALL[name].draw(records[name])
-    figure.canvas.draw()
-    for axis in figure.axes:
-        assert axis.get_xlabel()
-        assert axis.get_ylabel()
+def test_claims_hold_and_figures_are_drawn(failed, labelled, name, records):
+    assert failed(name) == []
+    labelled(SMALL[name].draw(records[name]))
 
 
 @pytest.mark.parametrize("name", list(SMALL))
@@ -42,33 +35,33 @@ def test_cards_say_that_they_interpret(name):
     assert "interpretation" in SMALL[name].card.idea
 
 
-def test_diffusion_claims_fail_for_other_formulas(records):
+def test_diffusion_claims_fail_for_other_formulas(failed, records):
     record = records["decision-diffusion"]
     # 1/(1 + e^{-mu a/s^2}) without the factor 2, and times without the correction.
     wrong = 1 / (1 + np.exp(-record.drift.values))
-    assert len(failed(records, "decision-diffusion", choice_predicted=wrong)) == 2
+    assert len(failed("decision-diffusion", choice_predicted=wrong)) == 2
     swapped = {"corrected": record.uncorrected.values, "uncorrected": record.corrected.values}
-    assert len(failed(records, "decision-diffusion", **swapped)) == 2
+    assert len(failed("decision-diffusion", **swapped)) == 2
     even = 0.5 * (record.upper_share_predicted.values + record.lower_share_predicted.values)
-    assert len(failed(records, "decision-diffusion", upper_share_predicted=even)) >= 2
+    assert len(failed("decision-diffusion", upper_share_predicted=even)) >= 2
 
 
-def test_postdiction_claims_fail_for_other_formulas(records):
+def test_postdiction_claims_fail_for_other_formulas(failed, records):
     record = records["postdiction"]
     # A sixth off, and lags that bring nothing.
-    assert len(failed(records, "postdiction", before_predicted=1.17 * record.before_predicted.values)) == 2
+    assert len(failed("postdiction", before_predicted=1.17 * record.before_predicted.values)) == 2
     flat = np.repeat(record.after_predicted.values[:, :1], record.sizes["lag"], axis=1)
-    assert len(failed(records, "postdiction", after_predicted=flat)) == 6
-    assert len(failed(records, "postdiction", gain=-record.gain.values)) == 4
+    assert len(failed("postdiction", after_predicted=flat)) == 6
+    assert len(failed("postdiction", gain=-record.gain.values)) == 4
 
 
-def test_symbol_claims_fail_where_the_other_side_wins(records):
+def test_symbol_claims_fail_where_the_other_side_wins(failed):
     # Exponential growth at rate beta - 1 from m_0 to theta: the linear formula.
     linear = np.log(0.6 / 0.15) / 1.5
-    assert len(failed(records, "decision-symbols", commit_predicted=linear)) == 1
-    assert len(failed(records, "decision-symbols", committed_elsewhere=1)) == 1
-    assert len(failed(records, "decision-symbols", turned=[0, 0])) == 1
-    assert len(failed(records, "decision-symbols", turned=[32, 32])) == 1
+    assert len(failed("decision-symbols", commit_predicted=linear)) == 1
+    assert len(failed("decision-symbols", committed_elsewhere=1)) == 1
+    assert len(failed("decision-symbols", turned=[0, 0])) == 1
+    assert len(failed("decision-symbols", turned=[32, 32])) == 1
 
 
 @pytest.mark.parametrize(

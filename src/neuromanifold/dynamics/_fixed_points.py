@@ -158,6 +158,9 @@ def fixed_points(
         tolerance: see `fixed_point`.
         separation: points closer than this (largest component) are one, > 0.
         max_steps: see `fixed_point`.
+
+    Raises:
+        ValueError: separation that is not > 0, or an argument that `fixed_point` refuses.
     """
     check_real("separation", separation, 0, open_low=True)
     found: list[FixedPoint] = []

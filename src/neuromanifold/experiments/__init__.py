@@ -14,6 +14,7 @@ from neuromanifold.experiments._reproduce import Outcome as Outcome
 from neuromanifold.experiments._reproduce import command as command
 from neuromanifold.experiments._reproduce import reproduce as reproduce
 
+# Topics register themselves in the frame above, and so come after it: isort would put them first.
 from neuromanifold.experiments import decision as decision  # isort: skip
 from neuromanifold.experiments import memory as memory  # isort: skip
 from neuromanifold.experiments import neurodynamics as neurodynamics  # isort: skip

@@ -12,7 +12,6 @@ from jaxtyping import Array, Key
 from matplotlib.figure import Figure
 from scipy.special import erf
 
-from neuromanifold._base import require
 from neuromanifold.evidence import (
     Claim,
     Prediction,
@@ -27,7 +26,7 @@ from neuromanifold.evidence import (
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import COLOURS, panels, simulation, theory
-from neuromanifold.experiments.memory._ensemble import Ensemble, ratio_samples, run_ensemble
+from neuromanifold.experiments.memory._ensemble import Ensemble, check_cues, ratio_samples, run_ensemble
 from neuromanifold.theory.memory import capacity, dynamical_capacity, retrieval_branch, retrieval_overlap
 
 # A cue that has kept its pattern is told from one that lost it; between the fold (.967) and the remanent
@@ -99,13 +98,7 @@ class MemoryCapacity:
 
     def check(self) -> None:
         """Every load has patterns enough for its cues."""
-        smallest = min(round(load * self.n_units) for load in self.loads)
-        require(
-            self.n_cues <= smallest,
-            "n_cues",
-            f"be at most the number of patterns at the smallest load, {smallest}",
-            self.n_cues,
-        )
+        check_cues(self.n_cues, (round(load * self.n_units) for load in self.loads))
 
     def predict(self) -> xr.Dataset:
         """Overlap at the loads and along the branch, and both capacities."""

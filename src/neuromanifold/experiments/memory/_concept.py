@@ -29,7 +29,7 @@ from neuromanifold.evidence import (
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import COLOURS, panels, simulation, theory
-from neuromanifold.experiments.memory._ensemble import ratio_samples
+from neuromanifold.experiments.memory._ensemble import check_cues, ratio_samples
 from neuromanifold.experiments.memory._families import FamilyEnsemble, family_overlaps, tree_overlaps
 from neuromanifold.theory.memory import concept_branch, family_states, memory_branch, phase_diagram
 
@@ -138,8 +138,7 @@ class MemoryConcept:
     def check(self) -> None:
         """Families are odd and enough for the cues; recall is shown at one of the loads."""
         require(self.branching % 2 == 1, "branching", "be odd, for a majority to exist", self.branching)
-        fewest = min(self._families(load) for load in self.loads)
-        require(self.n_cues <= fewest, "n_cues", f"be at most the number of families, {fewest}", self.n_cues)
+        check_cues(self.n_cues, map(self._families, self.loads), "families")
         require(
             self.recall_load in self.loads, "recall_load", f"be one of loads {self.loads}", self.recall_load
         )

@@ -27,7 +27,7 @@ from neuromanifold.evidence import (
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import panels, simulation, theory
-from neuromanifold.experiments.memory._ensemble import Ensemble, run_ensemble
+from neuromanifold.experiments.memory._ensemble import Ensemble, check_cues, run_ensemble
 from neuromanifold.theory.memory import first_step, recall_dynamics, second_step
 
 _OWN = "the recalled pattern, one of P, that is no part of the noise"
@@ -133,10 +133,7 @@ class MemoryDynamics:
         require(self.stalled in self.overlaps, "stalled", f"be one of overlaps {self.overlaps}", self.stalled)
         enough = len(set(self.scaling_sizes)) == len(self.scaling_sizes) >= 3
         require(enough, "scaling_sizes", "hold at least three different sizes", self.scaling_sizes)
-        smallest = round(min(self.load, self.sequence_load) * self.n_units)
-        require(
-            self.n_cues <= smallest, "n_cues", f"be at most the number of patterns, {smallest}", self.n_cues
-        )
+        check_cues(self.n_cues, (round(load * self.n_units) for load in (self.load, self.sequence_load)))
 
     def _settings(self) -> tuple[tuple[str, float, tuple[float, ...]], ...]:
         return (("auto", self.load, self.overlaps), ("sequence", self.sequence_load, self.sequence_overlaps))

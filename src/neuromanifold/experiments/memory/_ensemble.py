@@ -6,7 +6,7 @@ Cues of one set of patterns share its noise; independent samples are the sets. A
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from neuromanifold._base import require
 from neuromanifold.data import overlap_cue, random_patterns
 from neuromanifold.dynamics import Process
 from neuromanifold.networks.memory import Hopfield, synchronous
@@ -107,6 +108,16 @@ def run_ensemble(
         label=label,
     )
     return np.asarray(made.values, np.float64)
+
+
+def check_cues(n_cues: int, n_patterns: Iterable[int], what: str = "patterns") -> None:
+    """Refuse more cues than the smallest memory has patterns (or families).
+
+    Raises:
+        ValueError: so many cues.
+    """
+    fewest = min(n_patterns)
+    require(n_cues <= fewest, "n_cues", f"be at most the number of {what}, {fewest}", n_cues)
 
 
 def ratio_samples(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ from neuromanifold.evidence import (
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import COLOURS, MARKERS, panels
+from neuromanifold.experiments.memory._ensemble import check_cues
 from neuromanifold.experiments.memory._families import FamilyEnsemble, family_overlaps
 from neuromanifold.theory.memory import FamilyPlane, PlanePoint
 
@@ -99,8 +100,7 @@ class MemoryFlow:
         same = len(self.loads) == len(self.correlations)
         require(same, "correlations", f"hold one for each of {len(self.loads)} loads", self.correlations)
         require(self.branching % 2 == 1, "branching", "be odd, for a majority to exist", self.branching)
-        fewest = min(self._families(load) for load in self.loads)
-        require(self.n_cues <= fewest, "n_cues", f"be at most the number of families, {fewest}", self.n_cues)
+        check_cues(self.n_cues, map(self._families, self.loads), "families")
 
     def _families(self, load: float) -> int:
         return round(load * self.n_units / self.branching)

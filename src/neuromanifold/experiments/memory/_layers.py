@@ -28,6 +28,7 @@ from neuromanifold.evidence import (
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import COLOURS, panels, simulation, theory
+from neuromanifold.experiments.memory._ensemble import check_cues
 from neuromanifold.experiments.memory._layers_ensemble import (
     Cascade,
     Pair,
@@ -125,10 +126,7 @@ class MemoryLayers:
 
     def check(self) -> None:
         """Cues do not outnumber patterns; the bidirectional memory starts from a pattern, too."""
-        smallest = min(self.n_patterns, round(min(self.loads) * self.n_units))
-        require(
-            self.n_cues <= smallest, "n_cues", f"be at most the number of patterns, {smallest}", self.n_cues
-        )
+        check_cues(self.n_cues, (self.n_patterns, round(min(self.loads) * self.n_units)))
         require(
             self.pair_overlaps[-1] == 1.0,
             "pair_overlaps",

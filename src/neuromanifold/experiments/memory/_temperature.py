@@ -12,7 +12,6 @@ import xarray as xr
 from jaxtyping import Array, Key
 from matplotlib.figure import Figure
 
-from neuromanifold._base import require
 from neuromanifold.evidence import (
     Claim,
     Prediction,
@@ -27,7 +26,7 @@ from neuromanifold.evidence import (
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import COLOURS, MARKERS, panels, simulation, theory
-from neuromanifold.experiments.memory._ensemble import ratio_samples
+from neuromanifold.experiments.memory._ensemble import check_cues, ratio_samples
 from neuromanifold.experiments.memory._thermal_ensemble import ThermalEnsemble
 from neuromanifold.theory.memory import (
     retrieval_load,
@@ -110,13 +109,7 @@ class MemoryTemperature:
 
     def check(self) -> None:
         """Patterns enough for the cues; a temperature to compare at each load."""
-        fewest = min(round(load * self.n_units) for load in self.loads)
-        require(
-            self.n_cues <= fewest,
-            "n_cues",
-            f"be at most the number of patterns at the smallest load, {fewest}",
-            self.n_cues,
-        )
+        check_cues(self.n_cues, (round(load * self.n_units) for load in self.loads))
 
     def _loads(self) -> np.ndarray:
         return np.array([round(load * self.n_units) / self.n_units for load in self.loads])
