@@ -23,6 +23,9 @@ from neuromanifold.cli import main
 from neuromanifold.evidence import read_record
 
 TOYS = '''
+import os
+import signal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -99,11 +102,14 @@ class Slow(Coin.__mro__[1]):
 
     n_steps: int = parameter(4, doc="steps", low=1)
     size: int = parameter(8, doc="size", low=1)
+    doomed: bool = parameter(False, doc="whether its process is killed")
 
     predict = lambda self: xr.Dataset({"bound": ((), 1e9)})
     draw = Coin.draw
 
     def simulate(self, key, run):
+        if self.doomed:
+            os.kill(os.getpid(), signal.SIGKILL)
         process = Process(lambda key, x0: x0, slow_step)
         start = jnp.zeros((self.size, self.size))
         done = run(process, key, start, self.n_steps, observe=jnp.mean, label="walk")
@@ -431,6 +437,41 @@ def test_interrupt_says_what_is_kept_and_how_to_go_on(tmp_path):
     )
     assert last.endswith("go on with: neuromanifold " + line + " --resume")
     assert any((tmp_path / "out" / "slow-walk" / "checkpoints").iterdir())
+    assert (tmp_path / "out" / "coin-mean" / "record.nc").is_file()
+
+
+def test_several_at_once_are_as_one_by_one_and_a_killed_process_stops_only_its_own(cli, toys, tmp_path):
+    alone = tmp_path / "together"
+    alone.mkdir()
+    process = start(alone, "reproduce slow-walk coin-mean lost-data --seed 4 --jobs 2 --set doomed=true")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 2, err
+    assert "lost-data: there is no file digits.csv" in err
+    assert "Its process was killed, alone too" in " ".join(out.split())
+    assert len(re.findall(r"^(?:coin-mean|slow-walk|lost-data): ", out, re.MULTILINE)) == 3
+    cli("reproduce coin-mean --seed 4 --out OUT")
+    one, other = (
+        read_record(folder / "out" / "coin-mean" / "record.nc").drop_attrs() for folder in (alone, toys)
+    )
+    assert one.identical(other)
+
+
+def test_interrupt_of_several_keeps_what_each_has(tmp_path):
+    line = "reproduce coin-mean slow-walk --jobs 2 --set n_steps=100000000 size=64"
+    process = start(tmp_path, line)
+    assert process.stdout is not None
+    for text in process.stdout:
+        if text.startswith("coin-mean"):
+            break
+    time.sleep(4.0)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in out + err
+    last = err.splitlines()[-1]
+    kept = "neuromanifold: interrupted in slow-walk, its runs so far are in out/slow-walk/checkpoints"
+    assert last.startswith(kept + "; 1 finished")
+    assert last.endswith("go on with: neuromanifold " + line + " --resume")
     assert (tmp_path / "out" / "coin-mean" / "record.nc").is_file()
 
 

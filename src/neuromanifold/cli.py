@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import io
 import os
 import shlex
 import sys
 import tempfile
-import time
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -23,15 +20,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.conf import Positional, UseAppendAction, subcommand
 
-from neuromanifold._base import FileError, atomic
+from neuromanifold._base import FileError
+from neuromanifold._jobs import Done, Interrupted, Job, perform_all
 from neuromanifold._version import __version__
 from neuromanifold._words import UsageError, nearest, parse_value, setting, spread, unboxed
 
 if TYPE_CHECKING:
     from neuromanifold.experiments import Card, Experiment
     from neuromanifold.report import Entry, Row
-
-_STOPS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +56,8 @@ class Reproduce:
     """folder of the records and the site"""
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """keep finished records, go on from checkpoints"""
+    jobs: int = 1
+    """experiments to run at once, each in a process of its own; 1 where they share an accelerator"""
     set: UseAppendAction[tuple[str, ...]] = ()
     """field=value: a parameter in place of the preset's; numbers of a tuple are separated by commas"""
 
@@ -237,21 +235,28 @@ def _reproduce(command: Reproduce, words: Sequence[str]) -> int:
     _check_writable(command.out)
     console = terminal()
     print_claim_head(console)
-    decided: list[Row] = []
-    told: set[str] = set()
-    for count, (name, experiment) in enumerate(experiments.items()):
-        console.print(f"\n{name}: {experiment.card.title}", style="bold", soft_wrap=True)
-        started = time.monotonic()
-        try:
-            rows, failed = _run_one(experiment, command)
-        except KeyboardInterrupt:
-            _tell_interrupt(command, words, name, count)
-            return 130
-        for row in rows:
+    finished: list[Done] = []
+
+    def head(job: Job) -> None:
+        console.print(f"\n{job.name}: {job.experiment.card.title}", style="bold", soft_wrap=True)
+
+    def tell(done: Done) -> None:
+        for row in done.rows:
             print_claim(console, row)
-        console.print(f"{time.monotonic() - started:.1f} s", style="dim")
-        decided += rows
-        told |= {name} if failed else set()
+        console.print(f"{done.seconds:.1f} s", style="dim")
+        finished.append(done)
+
+    jobs = [
+        Job(experiment, command.preset, command.seed, command.out, command.resume)
+        for experiment in experiments.values()
+    ]
+    try:
+        perform_all(jobs, command.jobs, head, tell)
+    except Interrupted as stop:
+        _tell_interrupt(command, words, stop.names, len(finished))
+        return 130
+    decided = [row for done in finished for row in done.rows]
+    told = {done.job.name for done in finished if done.failed}
     entries = read_entries(command.out)
     index = build_site(command.out, entries)
     _tell_damage(entry for entry in entries if entry.name not in told)
@@ -263,46 +268,13 @@ def _reproduce(command: Reproduce, words: Sequence[str]) -> int:
     return 0 if not unshown and all(row.verdict == "holds" for row in decided) else 1
 
 
-def _run_one(experiment: Experiment, command: Reproduce) -> tuple[list[Row], bool]:
-    """The rows of an experiment, and whether a file that could not be read or written stopped it."""
-    from neuromanifold.experiments import reproduce
-    from neuromanifold.report import claim_row, undecided_row
-
-    systems = ", ".join(experiment.card.systems)
-    told = command.out / experiment.card.name / "error.txt"
-    try:
-        outcome = reproduce(
-            experiment,
-            preset=command.preset,
-            seed=command.seed,
-            out=command.out,
-            resume=command.resume,
-            progress=True,
-        )
-        told.unlink(missing_ok=True)
-    except Exception as error:
-        on_file = isinstance(error, FileError | FileNotFoundError)
-        cause = error if isinstance(error, OSError) else error.__cause__
-        if isinstance(error, FileError) and isinstance(cause, OSError) and cause.errno in _STOPS:
-            raise
-        sentence = " ".join(str(error).split("\n")[0].split()) or "no further word"
-        sentence = (sentence if on_file else f"{type(error).__name__}: {sentence}").rstrip(".") + "."
-        with contextlib.suppress(FileError), atomic(told) as temporary:
-            details = "" if on_file else f"\n{traceback.format_exc()}"
-            temporary.write_text(f"{sentence}\n{details}", encoding="utf-8")
-        if on_file:
-            print(f"neuromanifold: {experiment.card.name}: {sentence}", file=sys.stderr)
-        return [undecided_row("The experiment runs to its end.", systems, sentence)], on_file
-    if outcome.error is not None:
-        return [undecided_row("The claims of this experiment can be decided.", systems, outcome.error)], False
-    return [claim_row(claim) for claim in outcome.claims], False
-
-
 def _experiments(command: Reproduce) -> dict[str, Experiment]:
     """The experiments named, built with the settings that reach them."""
     from neuromanifold.experiments import build
 
     kinds = {name: _find(name) for name in command.names} or _registry()
+    if command.jobs < 1:
+        raise UsageError(f"jobs must be an integer >= 1, got {command.jobs}.")
     if not 0 <= command.seed < 2**32:
         raise UsageError(f"seed must be an integer in [0, 4294967295], got {command.seed}.")
     fields = {
@@ -341,12 +313,13 @@ def _check_writable(out: Path) -> None:
         ) from error
 
 
-def _tell_interrupt(command: Reproduce, words: Sequence[str], name: str, done: int) -> None:
-    kept = command.out / name / "checkpoints"
-    state = f"its runs so far are in {kept}" if kept.is_dir() and any(kept.iterdir()) else "it begins anew"
+def _tell_interrupt(command: Reproduce, words: Sequence[str], names: Sequence[str], done: int) -> None:
+    folders = [command.out / name / "checkpoints" for name in names]
+    kept = [str(folder) for folder in folders if folder.is_dir() and any(folder.iterdir())]
+    state = f"its runs so far are in {' and '.join(kept)}" if kept else "it begins anew"
     again = shlex.join(["neuromanifold", *words, *([] if command.resume else ["--resume"])])
     print(
-        f"neuromanifold: interrupted in {name}, {state}; {done} finished before it are in {command.out}; "
-        f"go on with: {again}",
+        f"neuromanifold: interrupted in {' and '.join(names)}, {state}; {done} finished before it are in "
+        f"{command.out}; go on with: {again}",
         file=sys.stderr,
     )

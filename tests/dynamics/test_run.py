@@ -19,7 +19,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuromanifold.dynamics import CheckpointError, NonFiniteError, Process, RunInterrupted, run
+from neuromanifold.dynamics import (
+    CheckpointError,
+    NonFiniteError,
+    Process,
+    RunInterrupted,
+    plain_progress,
+    run,
+)
 
 
 def itself(x):
@@ -395,16 +402,24 @@ def test_killed_twenty_times_the_record_is_the_same_bit_for_bit(tmp_path, monkey
 def test_progress_speaks_plain_lines_when_not_on_a_terminal(walk, key, capsys, monkeypatch):
     from neuromanifold.dynamics import _progress as progress
 
-    moments = iter(np.arange(0.0, 1e4, 3.0))
+    moments = iter(np.arange(0.0, 1e4, 1.5))
     monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(moments)))
     reporter = progress.Reporter(True, "training", 100)
     with reporter:
         for done in (10, 20, 30):
             reporter.update(done)
-    text = capsys.readouterr().err
-    assert "training: 20 of 100 steps" in text
-    assert "left" in text
-    assert len(text.splitlines()) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line[:12] for line in lines] == ["training: 20"]
+    assert all(line.endswith(" left") for line in lines)
+
+
+def test_plain_progress_has_the_rate_since_its_first_word(capsys):
+    report = plain_progress(interval=0.0)
+    report("walk", 50, 100, 2.0)
+    report("walk", 60, 100, 4.0)
+    assert capsys.readouterr().err == "walk: 60 of 100 steps, 5 steps/s, 8 s left\n"
+    with pytest.raises(ValueError, match="interval must be"):
+        plain_progress(interval=-1.0)
 
 
 def test_silent_by_default(walk, key, capsys):

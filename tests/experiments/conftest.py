@@ -16,6 +16,8 @@ def reproduced(tmp_path_factory):
         outcome = reproduce(experiment, seed=seed, out=out)
         written = {path.name for path in (out / experiment.card.name).iterdir()}
         assert written == {"record.nc", "claims.json", "figure.svg", "figure.png"}
+        for variable in outcome.record.data_vars.values():
+            assert {"long_name", "units"} <= set(variable.attrs), variable.name
         return outcome.record
 
     return record_of

@@ -9,9 +9,7 @@ from neuromanifold.experiments.memory import MemoryConcept
 
 @pytest.fixture(scope="module")
 def made(reproduced):
-    experiment = MemoryConcept(
-        n_units=1800, loads=(0.03, 0.075, 0.14), n_sets=40, n_steps=20, diagram_points=3
-    )
+    experiment = MemoryConcept()
     return experiment, reproduced(experiment)
 
 
@@ -25,8 +23,8 @@ def broken(made, part, **changed):
 def test_claims_hold(made):
     experiment, record = made
     verdicts = {claim.statement: claim.holds for claim in experiment.claims(record)}
-    # Trees; memory at two loads and concept at one; lost at one load and at two; recall.
-    assert len(verdicts) == 5 + 2 * 3 + 3 + 3
+    # Trees; memory and concept at loads where they are kept; lost where they are not; recall.
+    assert len(verdicts) == 19
     assert all(verdicts.values()), verdicts
     assert {claim.system for claim in experiment.claims(record)} == {"C2", "C3"}
     assert len(experiment.draw(record).axes) == 3
@@ -45,7 +43,7 @@ def test_tree_claims_fail_for_correlation_in_place_of_its_square(made):
 
 
 def test_claims_fail_where_states_stay_or_go(made):
-    ones, zeros = np.ones(3), np.zeros(3)
+    ones, zeros = np.ones(made[1].sizes["load"]), np.zeros(made[1].sizes["load"])
     assert not any(broken(made, "is lost", memory_all=ones, concept_all=ones))
     assert not any(broken(made, "stay there", memory_fraction=zeros, concept_fraction=zeros))
 
@@ -56,7 +54,7 @@ def test_recall_claims_fail_for_a_recall_that_goes_straight(made):
 
 def test_too_few_samples_are_an_error(made):
     with pytest.raises(EvidenceError, match="too few samples"):
-        broken(made, "", memory_kept_stderr=np.full(3, 0.01))
+        broken(made, "", memory_kept_stderr=np.full(made[1].sizes["load"], 0.01))
 
 
 def test_remanence_is_reported(made):

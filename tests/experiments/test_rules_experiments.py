@@ -17,7 +17,7 @@ def rules(reproduced):
 
 @pytest.fixture(scope="module")
 def sparse(reproduced):
-    experiment = MemorySparse(activities=(0.1,))
+    experiment = MemorySparse()
     return experiment, reproduced(experiment)
 
 
@@ -67,15 +67,16 @@ def test_rule_claims_fail_where_nothing_is_stored(rules):
 
 def test_sparse_claims_fail_for_wrong_formulas(sparse):
     record = sparse[1]
-    asymptote = changed(record, capacity_expected=1 / (0.2 * np.log(10)))
+    activities = record["activity"].values
+    asymptote = changed(record, capacity_expected=1 / (2 * activities * np.log(1 / activities)))
     assert [s for s, holds in verdicts(sparse, asymptote).items() if not holds] == [
-        "f = 0.1: the overlap falls through that at capacity near capacity."
+        f"f = {f:g}: the overlap falls through that at capacity near capacity." for f in activities
     ]
     # A noise that knows nothing of the activity.
     noisy = changed(record, first_expected=record["first_expected"].values - 0.2)
-    assert sum(not holds for holds in verdicts(sparse, noisy).values()) == 2
+    assert sum(not holds for holds in verdicts(sparse, noisy).values()) == 2 * activities.size
     reached = changed(record, kept_expected=record["kept_expected"].values - 0.03)
-    assert sum(not holds for holds in verdicts(sparse, reached).values()) == 2
+    assert sum(not holds for holds in verdicts(sparse, reached).values()) == 2 * activities.size
 
 
 def test_sparse_claims_fail_without_control(sparse):

@@ -10,25 +10,25 @@ from neuromanifold.theory.memory import bit_error, group_weights
 
 @pytest.fixture(scope="module")
 def temperature(reproduced):
-    experiment = MemoryTemperature(n_units=400, loads=(0.03,), temperatures=(0.3, 0.42, 0.9), n_sets=20)
+    experiment = MemoryTemperature()
     return experiment, reproduced(experiment)
 
 
 @pytest.fixture(scope="module")
 def mixtures(reproduced):
-    experiment = MemoryMixtures(n_units=700, loads=(0.01, 0.08), temperatures=(0.0, 0.1, 0.5), n_sets=20)
+    experiment = MemoryMixtures()
     return experiment, reproduced(experiment)
 
 
 @pytest.fixture(scope="module")
 def dense(reproduced):
-    experiment = MemoryDense(orders=(2, 3), scaled_loads=(0.35,))
+    experiment = MemoryDense()
     return experiment, reproduced(experiment)
 
 
 @pytest.fixture(scope="module")
 def modern(reproduced):
-    experiment = MemoryModern(sizes=(16,), n_steps=120, betas=(1.0, 3.0, 7.5, 9.0, 24.0), n_cues=20)
+    experiment = MemoryModern()
     return experiment, reproduced(experiment)
 
 
@@ -52,7 +52,7 @@ def replaced(record, name, values):
 def test_temperature_claims_fail_for_the_magnet_without_load(temperature):
     experiment, record = temperature
     t = record["temperature"].values
-    magnet = [[brentq(lambda m, x=x: np.tanh(m / x) - m, 1e-9, 1) for x in t]]
+    magnet = [[brentq(lambda m, x=x: np.tanh(m / x) - m, 1e-9, 1) for x in t]] * record.sizes["load"]
     assert sum(not c.holds for c in experiment.claims(replaced(record, "predicted_overlap", magnet))) >= 1
 
 
@@ -76,8 +76,13 @@ def test_mixture_claims_fail_for_other_overlaps(mixtures):
 
 def test_dense_claims_fail_for_half_the_noise(dense):
     experiment, record = dense
-    counts = {n: experiment._count(n, 0.35) for n in (2, 3)}
-    wrong = [[bit_error(experiment.n_units, k, n, "rectified")] for n, k in counts.items()]
+    wrong = [
+        [
+            bit_error(experiment.n_units, experiment._count(n, load), n, "rectified")
+            for load in experiment.scaled_loads
+        ]
+        for n in experiment.orders
+    ]
     claims = experiment.claims(replaced(record, "exact_error", wrong))
     assert not any(c.holds for c in claims if c.kind == "agrees")
     for name in ("rises", "many_failed"):

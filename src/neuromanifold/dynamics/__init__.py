@@ -19,6 +19,7 @@ from neuromanifold.dynamics._flow import Trajectory as Trajectory
 from neuromanifold.dynamics._flow import solve as solve
 from neuromanifold.dynamics._process import Process as Process
 from neuromanifold.dynamics._progress import ProgressReport as ProgressReport
+from neuromanifold.dynamics._progress import plain_progress as plain_progress
 from neuromanifold.dynamics._run import run as run
 from neuromanifold.dynamics._schedules import Schedule as Schedule
 from neuromanifold.dynamics._schedules import as_schedule as as_schedule

@@ -47,7 +47,7 @@ def digest(*trees: PyTree) -> str:
     for path, leaf in jax.tree_util.tree_flatten_with_path(trees)[0]:
         values = np.asarray(to_numpy(leaf), order="C")
         total.update(f"{jax.tree_util.keystr(path)} {values.dtype} {values.shape};".encode())
-        total.update(values.tobytes())
+        total.update(values.reshape(-1).view(np.uint8).data)
     return total.hexdigest()
 
 

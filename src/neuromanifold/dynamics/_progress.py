@@ -11,6 +11,8 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from neuromanifold._base import check_real
+
 ProgressReport = Callable[[str, int, int, float], None]
 """A caller's own report, called after every block: label, steps done, steps in all, seconds so far."""
 
@@ -22,6 +24,35 @@ def _duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds // 60} min {seconds % 60:02d} s"
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+def plain_progress(stream: TextIO | None = None, interval: float = 5.0) -> ProgressReport:
+    """A report in plain lines, on a terminal too: steps, rate and time left.
+
+    Args:
+        stream: where to write; standard error by default.
+        interval: seconds between lines, >= 0.
+
+    Raises:
+        ValueError: an interval < 0.
+    """
+    check_real("interval", interval, 0)
+    begun: dict[str, tuple[int, float]] = {}
+    spoken = time.monotonic()
+
+    def report(label: str, done: int, total: int, seconds: float) -> None:
+        nonlocal spoken
+        first, then = begun.setdefault(label, (done, seconds))
+        now = time.monotonic()
+        if now - spoken < interval or done == first or seconds <= then:
+            return
+        spoken = now
+        rate = (done - first) / (seconds - then)
+        left = _duration((total - done) / rate)
+        line = f"{label}: {done} of {total} steps, {rate:.3g} steps/s, {left} left"
+        print(line, file=stream if stream is not None else sys.stderr, flush=True)
+
+    return report
 
 
 class Reporter:
@@ -46,11 +77,10 @@ class Reporter:
         interval: float = 5.0,
     ) -> None:
         self._label, self._total, self._first = label, total, done
-        self._interval, self._started, self._spoken = interval, time.monotonic(), time.monotonic()
+        self._started = time.monotonic()
         self._stream = stream if stream is not None else sys.stderr
         self._call: ProgressReport | None = None
         self._bar: Progress | None = None
-        self._plain = False
         if callable(target):
             self._call = target
         elif target and self._stream.isatty():
@@ -65,7 +95,8 @@ class Reporter:
             )
             self._task = self._bar.add_task(label, total=total, completed=done, rate="")
         elif target:
-            self._plain = True
+            self._call = plain_progress(stream, interval)
+            self._call(label, done, total, 0.0)
 
     def __enter__(self) -> Reporter:
         if self._bar is not None:
@@ -80,16 +111,10 @@ class Reporter:
 
     def update(self, done: int) -> None:
         """Say how many steps are done by now."""
-        now = time.monotonic()
-        seconds = now - self._started
+        seconds = time.monotonic() - self._started
         if self._call is not None:
             self._call(self._label, done, self._total, seconds)
             return
-        rate = (done - self._first) / seconds if seconds > 0 else 0.0
         if self._bar is not None:
+            rate = (done - self._first) / seconds if seconds > 0 else 0.0
             self._bar.update(self._task, completed=done, rate=f"{rate:.3g} steps/s")
-        elif self._plain and now - self._spoken >= self._interval and rate > 0:
-            self._spoken = now
-            left = _duration((self._total - done) / rate)
-            line = f"{self._label}: {done} of {self._total} steps, {rate:.3g} steps/s, {left} left"
-            print(line, file=self._stream, flush=True)

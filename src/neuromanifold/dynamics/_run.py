@@ -30,6 +30,9 @@ from neuromanifold.dynamics._progress import ProgressReport, Reporter
 from neuromanifold.dynamics._seen import Memory, Run, RunInterrupted
 from neuromanifold.dynamics._setting import Task, begin, bytes_of_a_replica
 
+# Bytes that a slow disk takes in a second.
+_WRITTEN_A_SECOND = 1e8
+
 
 def run(
     process: Process,
@@ -75,8 +78,9 @@ def run(
         mode: "block" compiles the loop, "step" calls a compiled step from Python, "auto" takes "step" for
             convolutions on the CPU and "block" for all else.
         check_finite: stop on NaN or infinity in the state.
-        checkpoint: a file that receives state and observations every `checkpoint_seconds`, at the end, and on
-            Ctrl-C; replicas in several chunks add the chunk's number to its name.
+        checkpoint: a file that receives state and observations every `checkpoint_seconds`, on Ctrl-C, and at
+            the end, unless so much is to be written that moving anew takes less time; replicas in several
+            chunks add the chunk's number to its name.
         checkpoint_seconds: seconds between checkpoints, >= 0; 0 writes one after every block.
         resume: go on from the checkpoint where there is one. A finished run returns at once; asked for more
             steps it goes on. The result equals that of an uninterrupted run bit for bit.
@@ -175,13 +179,16 @@ def _run_chunk(task: Task, process: Process, keys: Array, x0: PyTree, n: int | N
         memory.add_value(jax.tree.map(lambda x: x[None], program.look(setting.plan, setting.data, arrays)))
     move = move_in_blocks if setting.mode == "block" else move_in_steps
     reporter = Reporter(task.progress, task.label, task.n_steps, memory.t)
-    saved = time.monotonic()
+    begun = saved = time.monotonic()
     with _interrupts() as interrupted, reporter:
         for now in move(task, setting, memory, arrays):
             arrays = now
             reporter.update(memory.t)
-            due = time.monotonic() - saved >= task.checkpoint_seconds
-            if task.checkpoint is not None and (due or interrupted.is_set() or memory.t >= task.n_steps):
+            moment = time.monotonic()
+            due = moment - saved >= task.checkpoint_seconds or interrupted.is_set()
+            if memory.t >= task.n_steps:
+                due |= memory.n_bytes(arrays) <= _WRITTEN_A_SECOND * (moment - begun)
+            if task.checkpoint is not None and due:
                 memory.save(task.checkpoint, arrays)
                 saved = time.monotonic()
             if interrupted.is_set() and memory.t < task.n_steps:

@@ -100,6 +100,11 @@ class Memory:
             n_steps=self.t,
         )
 
+    def n_bytes(self, arrays: PyTree) -> int:
+        """Bytes that `save` would write."""
+        seen = [x.nbytes for pieces in (self._values, self._infos) for leaves in pieces for x in leaves]
+        return sum(seen) + sum(x.nbytes for x in jax.tree.leaves(arrays))
+
     def save(self, path: Path, arrays: PyTree) -> None:
         """Write everything to a file."""
         named = {f"state {i}": to_numpy(x) for i, x in enumerate(jax.tree.leaves(arrays))}

@@ -154,7 +154,7 @@ def experiment(card: Card, *, full: Mapping[str, Any]) -> Callable[[type[Any]], 
 
     Raises:
         TypeError: a method is missing, a field was not made by `parameter`, or `full` names no field.
-        ValueError: the name is taken, or a value of a preset lies outside its range.
+        ValueError: the name is taken.
     """
 
     def decorate(cls: type[Any]) -> type[Any]:
@@ -180,7 +180,6 @@ def experiment(card: Card, *, full: Mapping[str, Any]) -> Callable[[type[Any]], 
             raise TypeError(f"full preset of {card.name} names no field: {', '.join(sorted(unknown))}.")
         if card.name in _REGISTRY and _REGISTRY[card.name].__qualname__ != made.__qualname__:
             raise ValueError(f"name must be unique among experiments, got {card.name!r} twice.")
-        made(), made(**full)
         _REGISTRY[card.name] = made
         return made
 

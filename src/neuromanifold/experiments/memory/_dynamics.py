@@ -97,7 +97,7 @@ _OWN = "the recalled pattern, one of P, that is no part of the noise"
 class MemoryDynamics:
     """Recall against time for auto-association and sequences, with the theory's success and its failure."""
 
-    n_units: int = parameter(3000, doc="number of units N", low=500)
+    n_units: int = parameter(2000, doc="number of units N", low=500)
     load: float = parameter(0.08, doc="load of the auto-associative memory", low=0.01, high=0.13)
     overlaps: tuple[float, ...] = parameter(
         (0.2, 0.26, 0.3, 0.388, 0.6),
@@ -118,7 +118,7 @@ class MemoryDynamics:
         (0.3, 0.407, 0.6, 0.8), doc="initial overlaps, sequence", low=0.0, high=1.0, open_low=True
     )
     n_steps: int = parameter(10, doc="synchronous updates", unit="updates", low=3)
-    n_sets: int = parameter(12, doc="independent sets of patterns, the independent samples", low=2)
+    n_sets: int = parameter(32, doc="independent sets of patterns, the independent samples", low=2)
     n_cues: int = parameter(16, doc="patterns of each set that are recalled", low=1)
     scaling_sizes: tuple[int, ...] = parameter(
         (300, 900, 2700), doc="numbers of units for the first-step deviation", low=100
