@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 OUT    ?= out
 PRESET ?= quick
+JOBS   ?= 2
 
 # Compiled programs are kept and shared by the tests, the experiments, and their next runs.
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
@@ -24,10 +25,12 @@ $(STAMP): requirements/all.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-reproduce: $(STAMP)  ## run every experiment (PRESET=quick|full), build the site in OUT
-	$(BIN)/neuromanifold reproduce --preset $(PRESET) --out $(OUT)
+reproduce: $(STAMP)  ## run every experiment (PRESET=quick|full), JOBS at once, build the site in OUT
+	$(BIN)/neuromanifold reproduce --preset $(PRESET) --jobs $(JOBS) --out $(OUT)
 
-test: lint types floors unit doctest docs  ## everything that must hold before a change lands
+test: $(STAMP)  ## everything that must hold before a change lands
+	$(MAKE) --jobs 2 lint doctest types floors docs
+	$(MAKE) unit
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -24,7 +24,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from neuromanifold.learning.mixture._expectation import Chunks, expect
-from neuromanifold.learning.mixture._posterior import Statistics, expectation, log_evidence, pairing
+from neuromanifold.learning.mixture._posterior import (
+    Statistics,
+    expectation,
+    log_evidence,
+    log_normaliser,
+    pairing,
+)
 from neuromanifold.learning.mixture._prior import MixturePrior
 
 _PAIRS_TOGETHER = 16
@@ -58,12 +64,12 @@ def merge(
 ) -> tuple[Statistics, Float[Array, ""], Array]:
     """Statistics and bound after the mergers that raise it by the tolerance, and whether there were any."""
     first, second = (jnp.asarray(x) for x in np.triu_indices(prior.n_components, 1))
-    now = log_evidence(prior, statistics)
+    now = log_normaliser(prior, statistics)
 
     def gain(pair: tuple[Array, Array]) -> Array:
         i, j = pair
         both = jnp.minimum(statistics.counts[i], statistics.counts[j]) > 0
-        change = log_evidence(prior, merged(statistics, i, j, prior.covariance)) - now
+        change = log_normaliser(prior, merged(statistics, i, j, prior.covariance)) - now
         return jnp.where(both, change, 0.0)
 
     gains = jax.lax.map(gain, (first, second), batch_size=_PAIRS_TOGETHER)

@@ -173,7 +173,8 @@ def _log_weights(prior: MixturePrior, counts: Array) -> tuple[Array, Array]:
     return here + jnp.cumsum(not_here) - not_here, betaln(c[0], c[1]).sum()
 
 
-def _log_normaliser(prior: MixturePrior, statistics: Statistics) -> Array:
+def log_normaliser(prior: MixturePrior, statistics: Statistics) -> Float[Array, ""]:
+    """The posterior's log Z, up to a constant of the prior and - n_features log(2 pi) / 2 a point."""
     return _precision(prior, statistics).log_normaliser + _log_weights(prior, statistics.counts)[1]
 
 
@@ -185,8 +186,10 @@ def log_evidence(prior: MixturePrior, statistics: Statistics) -> Float[Array, ""
     its maximum over the law of the parameters (Bishop 2006, 10.70 to 10.77).
     """
     half = 0.5 * prior.n_features * math.log(2.0 * math.pi)
-    reference = _log_normaliser(prior, zeros(prior))
-    return _log_normaliser(prior, statistics) - reference - half * statistics.counts.sum()
+    # One after the other in a loop, whose body is compiled once.
+    both = jax.tree.map(lambda before, after: jnp.stack([before, after]), zeros(prior), statistics)
+    reference, found = jax.lax.map(lambda s: log_normaliser(prior, s), both)
+    return found - reference - half * statistics.counts.sum()
 
 
 @eqx.filter_jit
