@@ -13,6 +13,7 @@ COMMANDS = (
     ("benchmarks.learning",),
     ("benchmarks.learning", "--growth"),
     ("benchmarks.mixture", "--large"),
+    ("benchmarks.diagrams",),
 )
 
 if __name__ == "__main__":

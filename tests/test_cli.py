@@ -272,6 +272,7 @@ MISTAKES = {
     "reproduce coin-mean --set": "Missing value for argument '--set'",
     "reproduce coin-mean --seed a": "--seed must be an integer, got 'a'; see neuromanifold reproduce --help.",
     "reproduce coin-mean --seed -1": "seed must be an integer in [0, 4294967295], got -1.",
+    "reproduce coin-mean --jobs 0": "jobs must be an integer >= 1, got 0.",
     "reproduce coin-mean --preset fast": "fast",
     "reproduce coin-mean --sed 3": "reproduce does not take '--sed'; did you mean --seed",
     "list --topc toys": "list does not take '--topc'; did you mean --topic?",
@@ -404,6 +405,8 @@ def start(toys: Path, line: str, before: str = "", **options) -> subprocess.Pope
     (toys / "toys.py").write_text(TOYS)
     code = (
         "import sys, neuromanifold.experiments._experiment as m; import neuromanifold.experiments\n"
+        # Where the tests run in the background Ctrl-C may be ignored, and a child inherits that.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"m._REGISTRY.clear(); import toys; {before}\n"
         "from neuromanifold.cli import main; sys.exit(main())"
     )
@@ -419,6 +422,15 @@ def start(toys: Path, line: str, before: str = "", **options) -> subprocess.Pope
     )
 
 
+def told_by(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Standard output and error of a process that ends by itself, or is killed after a minute."""
+    try:
+        return process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+
+
 def test_interrupt_says_what_is_kept_and_how_to_go_on(tmp_path):
     line = "reproduce coin-mean slow-walk --set n_steps=100000000 size=64 --seed 4"
     process = start(tmp_path, line)
@@ -428,7 +440,7 @@ def test_interrupt_says_what_is_kept_and_how_to_go_on(tmp_path):
             break
     time.sleep(4.0)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = told_by(process)
     assert process.returncode == 130
     assert "Traceback" not in out + err
     last = err.splitlines()[-1]
@@ -465,7 +477,7 @@ def test_interrupt_of_several_keeps_what_each_has(tmp_path):
             break
     time.sleep(4.0)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = told_by(process)
     assert process.returncode == 130
     assert "Traceback" not in out + err
     last = err.splitlines()[-1]

@@ -16,6 +16,7 @@ from neuromanifold._base import FileError
 from neuromanifold.data import (
     DATA_VARIABLE,
     Digits,
+    load_faces,
     load_fashion_mnist,
     load_mnist,
     load_mnist_subset,
@@ -98,6 +99,28 @@ def test_idx_round_trip(tmp_path_factory, kind, shape, seed, packed):
     found = read_idx(path)
     assert found.dtype == values.dtype
     np.testing.assert_array_equal(found, values)
+
+
+def test_faces_from_a_folder_and_their_faults(tmp_path, monkeypatch):
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    with pytest.raises(FileError, match=DATA_VARIABLE):
+        load_faces()
+    path = tmp_path / "orl_faces_small.npz"
+    pictures = np.random.default_rng(1).integers(0, 256, (80, 28, 23), dtype=np.uint8)
+    np.savez(path, x=pictures, y=np.arange(80) // 2)
+    faces = load_faces(tmp_path)
+    np.testing.assert_array_equal(faces.images, pictures)
+    assert faces.counts.tolist() == [2] * 40
+    for wrong, message in (
+        ({"x": pictures}, "no archive of faces"),
+        ({"x": pictures[:, 1:], "y": np.zeros(80, int)}, "must hold pictures of 28 x 23"),
+        ({"x": pictures, "y": np.full(80, 40)}, "do not fit"),
+    ):
+        np.savez(path, **wrong)
+        with pytest.raises(FileError, match=message):
+            load_faces(tmp_path)
+    with pytest.raises(FileError, match="there is no file"):
+        load_faces(tmp_path / "elsewhere")
 
 
 @pytest.mark.parametrize(

@@ -291,6 +291,7 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(walk, key, tmp_path):
 def test_control_c_stops_at_a_block_with_everything_on_disk(walk, key, tmp_path):
     path = tmp_path / "run.safetensors"
     process = Process(walk.init, walk.step)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in the background
 
     def interrupt(label, done, total, seconds):
         if done > 100:

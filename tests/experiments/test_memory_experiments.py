@@ -108,6 +108,20 @@ def test_same_seed_same_record(pictures):
     assert not np.array_equal(one["cue"], record["cue"])
 
 
+def test_faces_are_recalled_as_digits_are(monkeypatch, tmp_path, reproduced):
+    """Smooth random pictures stand for faces: 40 classes, ten alike in each."""
+    rng = np.random.default_rng(2)
+    rough = rng.normal(size=(40, 1, 14, 23)) + 0.5 * rng.normal(size=(40, 10, 14, 23))
+    grey = np.clip(128 + 40 * np.repeat(rough, 2, axis=2), 0, 255).astype(np.uint8)
+    (tmp_path / "faces").mkdir()
+    np.savez(tmp_path / "faces" / "orl_faces_small.npz", x=grey.reshape(400, 28, 23), y=np.arange(400) // 10)
+    monkeypatch.setenv("NEUROMANIFOLD_DATA", str(tmp_path))
+    experiment = MemoryPictures(source="faces", margin=2, n_sweeps=3, n_crowded=200)
+    record = reproduced(experiment)
+    assert all(claim.holds for claim in experiment.claims(record)), verdicts((experiment, record))
+    assert record["recalled"].shape == (6, 24, 19)
+
+
 @pytest.mark.parametrize(
     "make, message",
     [

@@ -11,6 +11,7 @@ from neuromanifold.data._digits import resize as resize
 from neuromanifold.data._digits import split as split
 from neuromanifold.data._digits import standardise as standardise
 from neuromanifold.data._distortions import Distortion as Distortion
+from neuromanifold.data._faces import load_faces as load_faces
 from neuromanifold.data._hierarchy import Hierarchy as Hierarchy
 from neuromanifold.data._hierarchy import hierarchical_patterns as hierarchical_patterns
 from neuromanifold.data._hierarchy import mixed_state as mixed_state

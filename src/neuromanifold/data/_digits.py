@@ -153,7 +153,7 @@ def load_usps(folder: Path | str | None = None) -> tuple[Digits, Digits]:
     Raises:
         FileError: the file is missing, damaged or foreign.
     """
-    place = _folder("usps", folder)
+    place = data_folder("usps", folder)
     if place is None:
         raise FileError(f"USPS is read from a folder: set {DATA_VARIABLE} to one that holds usps/usps.npz.")
     path = place / "usps.npz"
@@ -252,7 +252,8 @@ def resize(images: np.ndarray, size: int, margin: int = 0) -> Float[np.ndarray, 
     return np.asarray(jax.image.resize(inner, (n, size, size), "linear", antialias=True))
 
 
-def _folder(name: str, folder: Path | str | None) -> Path | None:
+def data_folder(name: str, folder: Path | str | None) -> Path | None:
+    """The folder given, else one inside that named by NEUROMANIFOLD_DATA, else None."""
     if folder is not None:
         return Path(folder)
     root = os.environ.get(DATA_VARIABLE)
@@ -271,7 +272,7 @@ def _checked(path: Path, images: np.ndarray, labels: np.ndarray, size: tuple[int
 def _load_idx(
     name: str, folder: Path | str | None, url: str, known: Mapping[str, str], download: bool
 ) -> tuple[Digits, Digits]:
-    place = _folder(name, folder)
+    place = data_folder(name, folder)
     if place is None and not download:
         raise FileError(f"{name} is read from a folder: set {DATA_VARIABLE} to one that holds {name}/.")
     parts = []

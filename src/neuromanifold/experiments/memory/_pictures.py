@@ -13,7 +13,7 @@ from jaxtyping import Array, Key
 from matplotlib.figure import Figure
 
 from neuromanifold._base import require
-from neuromanifold.data import flip_cue, load_mnist_subset
+from neuromanifold.data import flip_cue, load_faces, load_mnist_subset
 from neuromanifold.evidence import (
     Claim,
     Estimate,
@@ -32,8 +32,6 @@ from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import COLOURS, LINES, panels
 from neuromanifold.networks.memory import ThresholdNetwork, asynchronous, learn, synchronous, to_signs
 
-_SIZE = 28
-
 
 def _changes(info: Any) -> Array:
     return info.changed
@@ -51,8 +49,8 @@ def _state(state: Array) -> Array:
         lecture="D",
         systems=("D1",),
         idea=(
-            "Handwritten digits, cut to their ink and made black and white, are stored in a network of "
-            "0/1 units with "
+            "Handwritten digits, cut to their ink and made black and white, or faces, in which a pixel is on "
+            "where it is brighter than in half of all faces, are stored in a network of 0/1 units with "
             "thresholds, and recalled from copies in which one pixel in five is flipped. No update of a "
             "single unit ever raises the energy, every run ends, and the network of +-1 units with the "
             "mapped "
@@ -79,21 +77,24 @@ def _state(state: Array) -> Array:
             ),
             ("Stability of a unit", r"\kappa_i^\mu = \xi_i^\mu \sum_j J_{ij} \xi_j^\mu"),
         ),
-        sources=("hopfield1982", "hopfield1984"),
+        sources=("hopfield1982", "hopfield1984", "lecun1998", "samaria1994"),
         caption=(
-            "Top: stored pictures; middle: cues with flipped pixels; bottom: what is recalled. Right: "
+            "Top: stored pictures; middle: cues with flipped pixels; bottom: what is recalled. Below: "
             "energy of several "
             "runs against single-unit updates."
         ),
     ),
-    full={"n_cues": 200, "n_sweeps": 20},
+    full={"source": "faces", "margin": 0, "n_cues": 200, "n_sweeps": 20},
 )
 class MemoryPictures:
-    """Digits recalled by a 0/1 network; energy, equivalence with the +-1 form, crosstalk."""
+    """Digits or faces recalled by a 0/1 network; energy, equivalence with the +-1 form, crosstalk."""
 
-    n_pictures: int = parameter(6, doc="pictures stored, each of another digit", low=2, high=10)
-    margin: int = parameter(4, doc="pixels cut from each side", unit="pixels", low=0, high=12)
-    ink: int = parameter(64, doc="grey level above which a pixel is on", low=0, high=254)
+    source: str = parameter(
+        "digits", doc="pictures; faces are read from NEUROMANIFOLD_DATA", choices=("digits", "faces")
+    )
+    n_pictures: int = parameter(6, doc="pictures stored, each of another digit or person", low=2, high=10)
+    margin: int = parameter(4, doc="pixels cut from each side", unit="pixels", low=0, high=10)
+    ink: int = parameter(64, doc="grey level above which a pixel of a digit is on", low=0, high=254)
     flips: float = parameter(0.2, doc="probability that a pixel of the cue is flipped", low=0.0, high=0.5)
     n_cues: int = parameter(30, doc="cues of each picture", low=5)
     n_sweeps: int = parameter(8, doc="updates of each unit", unit="sweeps", low=2)
@@ -104,17 +105,23 @@ class MemoryPictures:
         enough = self.n_pictures * self.n_cues >= 135
         require(enough, "n_cues", "make at least 135 cues with n_pictures", self.n_cues)
 
+    def _source(self) -> tuple[np.ndarray, np.ndarray]:
+        """All pictures, 0/1, shape (n, height, width), and their labels."""
+        known = load_mnist_subset() if self.source == "digits" else load_faces()
+        grey = self.ink if self.source == "digits" else np.median(known.images, axis=0)
+        cut = slice(self.margin, -self.margin or None)
+        return (known.images > grey)[:, cut, cut], known.labels
+
     def _pictures(self) -> tuple[np.ndarray, np.ndarray]:
-        """The pictures chosen for the memory, and the first ones of each class for the crowded one; 0/1."""
-        digits = load_mnist_subset()
-        kept = slice(self.margin, _SIZE - self.margin)
-        units = (np.asarray(digits.images)[:, kept, kept] > self.ink).reshape(len(digits.labels), -1)
+        """The pictures chosen for the memory, and the evenly spread ones for the crowded one; 0/1."""
+        pictures, labels = self._source()
+        units = pictures.reshape(len(labels), -1)
         signs = 2.0 * units - 1.0
-        # Half the units on, then in turn the picture of a new digit that is least like those chosen.
+        # Half the units on, then in turn the picture of a new class that is least like those chosen.
         chosen = [int(np.argmin(np.abs(signs.mean(1))))]
         alike = np.abs(signs @ signs[chosen[0]])
         while len(chosen) < self.n_pictures:
-            free = np.where(np.isin(digits.labels, digits.labels[chosen]), np.inf, alike)
+            free = np.where(np.isin(labels, labels[chosen]), np.inf, alike)
             chosen.append(int(np.argmin(free)))
             alike = np.maximum(alike, np.abs(signs @ signs[chosen[-1]]))
         spread = np.linspace(0, len(units) - 1, self.n_crowded).round().astype(int)
@@ -165,11 +172,11 @@ class MemoryPictures:
             shown[:: max(1, len(shown) // 400)],
             {"long_name": "energy E", "units": "1"},
         )
-        width = _SIZE - 2 * self.margin
+        shape = self._source()[0].shape[1:]
         for name in ("stored", "cue", "recalled"):
             variables[name] = xr.Variable(
                 ("picture", "row", "column"),
-                recall[name].reshape(-1, width, width),
+                recall[name].reshape(-1, *shape),
                 {"long_name": f"{name} picture", "units": "1"},
             )
         crowded = learn(many)
