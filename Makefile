@@ -42,8 +42,12 @@ types: $(STAMP)
 floors: $(STAMP)
 	$(BIN)/lint-imports --no-cache
 
+# Most programs of the tests run once, and are quicker to compile unoptimised. Those of the experiments are the
+# ones that `make reproduce` runs, which finds them compiled.
 unit: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	XLA_FLAGS="$(XLA_FLAGS) --xla_backend_optimization_level=0" \
+	  $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/experiments
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/experiments
 
 doctest: $(STAMP)
 	$(BIN)/sphinx-build -q -W --keep-going -b doctest docs docs/_build/doctest

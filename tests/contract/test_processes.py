@@ -25,7 +25,6 @@ from neuromanifold.learning.mixture import (
     mixture_ascent,
     stochastic_ascent,
 )
-from neuromanifold.networks.convolutional import ModernLeNet
 from neuromanifold.networks.decision import DriftDiffusion, LinearGaussian
 from neuromanifold.networks.memory import (
     AdatronLearning,
@@ -81,11 +80,11 @@ def square(x, batch, key):
 
 
 def brightness(network, batch, key):
-    return jnp.sum(network(jax.random.normal(key, (32, 32))) ** 2)
+    return jnp.sum(network(jax.random.normal(key, (1, 8, 8))) ** 2)
 
 
 PAIR = np.linspace(-1, 1, 16, dtype=np.float32).reshape(2, 8)
-LENET = ModernLeNet(key=jax.random.key(0), n_maps=(2, 3), n_hidden=(8, 6))
+FILTERS = eqx.nn.Conv2d(1, 2, 3, key=jax.random.key(0))
 SIGNS = DenseHopfield(COUPLINGS, tie="keep")
 POINTS = (
     np.random.default_rng(0).normal(size=(16, 2)).astype(np.float32)
@@ -146,7 +145,7 @@ TABLE = {
         initial_statistics(MIXTURE, POINTS, OWNERS),
     ),
     "learner, momentum": (learner(backpropagation(square), optax.sgd(0.05, 0.9)), jnp.ones(3)),
-    "learner, convolutional": (learner(backpropagation(brightness), optax.adam(1e-3)), LENET),
+    "learner, convolutional": (learner(backpropagation(brightness), optax.adam(1e-3)), FILTERS),
 }
 NAMES = sorted(TABLE)
 # Both have 5 to 8 observations, every second step, and so one program; the shorter ends between two of them.

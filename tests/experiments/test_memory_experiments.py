@@ -1,13 +1,9 @@
 """Experiments on associative memory: claims hold, and fail for wrong formulas."""
 
-import dataclasses
-
-import jax
 import numpy as np
 import pytest
 from scipy.special import erf
 
-from neuromanifold.dynamics import run
 from neuromanifold.evidence import EvidenceError
 from neuromanifold.experiments.memory import MemoryCapacity, MemoryDynamics, MemoryPictures
 from neuromanifold.theory.memory import recall_dynamics
@@ -98,14 +94,6 @@ def test_too_few_samples_are_an_error(capacity):
     noisy = record.assign(kept_overlap_stderr=record["kept_overlap_stderr"] + 0.01)
     with pytest.raises(EvidenceError, match="too few samples"):
         experiment.claims(noisy)
-
-
-def test_same_seed_same_record(pictures):
-    experiment, record = pictures
-    small = dataclasses.replace(experiment, n_crowded=11, n_sweeps=2)
-    one, two = small.simulate(jax.random.key(3), run), small.simulate(jax.random.key(3), run)
-    assert one.identical(two)
-    assert not np.array_equal(one["cue"], record["cue"])
 
 
 def test_faces_are_recalled_as_digits_are(monkeypatch, tmp_path, reproduced):

@@ -80,7 +80,7 @@ class MemoryCapacity:
 
     n_units: int = parameter(2000, doc="number of units N", low=100)
     loads: tuple[float, ...] = parameter(
-        (0.05, 0.08, 0.1, 0.12, 0.13, 0.14, 0.15, 0.17, 0.2),
+        (0.05, 0.09, 0.12, 0.13, 0.15, 0.2),
         doc="loads alpha = P/N",
         low=0.0,
         high=1.0,
