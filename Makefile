@@ -44,13 +44,14 @@ floors: $(STAMP)
 
 # Most programs of the tests run once, and are quicker to compile unoptimised. Those of the experiments are the
 # ones that `make reproduce` runs, which finds them compiled.
+UNOPTIMISED := XLA_FLAGS="$(XLA_FLAGS) --xla_backend_optimization_level=0"
+
 unit: $(STAMP)
-	XLA_FLAGS="$(XLA_FLAGS) --xla_backend_optimization_level=0" \
-	  $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/experiments
+	$(UNOPTIMISED) $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/experiments
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/experiments
 
 doctest: $(STAMP)
-	$(BIN)/sphinx-build -q -W --keep-going -b doctest docs docs/_build/doctest
+	$(UNOPTIMISED) $(BIN)/sphinx-build -q -W --keep-going -b doctest docs docs/_build/doctest
 
 docs: $(STAMP)  ## the documentation, in docs/_build/html
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html

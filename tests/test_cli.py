@@ -438,7 +438,7 @@ def test_interrupt_says_what_is_kept_and_how_to_go_on(tmp_path):
     for text in process.stdout:
         if text.startswith("slow-walk"):
             break
-    time.sleep(4.0)
+    time.sleep(2.5)
     process.send_signal(signal.SIGINT)
     out, err = told_by(process)
     assert process.returncode == 130
@@ -475,7 +475,7 @@ def test_interrupt_of_several_keeps_what_each_has(tmp_path):
     for text in process.stdout:
         if text.startswith("coin-mean"):
             break
-    time.sleep(4.0)
+    time.sleep(2.5)
     process.send_signal(signal.SIGINT)
     out, err = told_by(process)
     assert process.returncode == 130

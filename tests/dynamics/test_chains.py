@@ -182,6 +182,7 @@ def hop(key, x):
             "stop must be <= start = 1.0 for a temperature that falls",
         ),
         (lambda: cooling("geometric", 1.0, 0.0, 5), "stop must be a finite number > 0"),
+        (lambda: cooling("linear", 1.0, -0.5, 5), "stop must be a finite number >= 0"),
         (lambda: cooling("quadratic", 1.0, 0.5, 5), "kind must be one of"),
         (lambda: cooling("linear", 1.0, 0.5, 0), "n_steps must be"),
     ],

@@ -59,10 +59,17 @@ class Schedule(eqx.Module):
 def cooling(kind: str, start: float, stop: float, n_steps: int) -> Schedule:
     """A `Schedule` of temperatures that falls.
 
+    Args:
+        kind: as for `Schedule`.
+        start: first temperature, >= stop.
+        stop: last temperature, >= 0.
+        n_steps: steps from the one to the other, >= 1.
+
     Raises:
         ValueError: the temperature would rise, or an argument lies outside its range.
     """
     schedule = Schedule(kind, start, stop, n_steps)
+    check_real("stop", stop, 0)
     require(stop <= start, "stop", f"be <= start = {start!r} for a temperature that falls", stop)
     return schedule
 

@@ -178,7 +178,21 @@ def scales(
     resolution: float,
     sigmas: float = 5.0,
 ) -> Claim:
-    """Whether y grows as x to a predicted exponent; see `fit_exponent` and `compare`."""
+    """Whether y grows as x to a predicted exponent; see `fit_exponent` and `compare`.
+
+    Args:
+        exponent: the predicted exponent, a number.
+        x: sizes, shape (n,), > 0, at least three.
+        y: what is measured at each, shape (n,), > 0.
+        statement: what is claimed, in a sentence.
+        system: the system of the specification.
+        resolution: the largest tolerance of the exponent at which the claim is decided, > 0.
+        sigmas: standard errors allowed, > 0.
+
+    Raises:
+        UndecidedError: too few samples to decide at this resolution.
+        EvidenceError: shapes that do not fit, or a number that has no logarithm.
+    """
     claim = compare(
         exponent,
         fit_exponent(x, y),

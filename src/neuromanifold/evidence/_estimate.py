@@ -46,6 +46,10 @@ def proportion(successes: int, n: int) -> Estimate:
     The centre stays successes/n; the error is that of (successes + 2)/(n + 4), so that 0 or n successes
     do not claim certainty.
 
+    Args:
+        successes: of the trials, in [0, n].
+        n: independent trials, >= 1.
+
     Raises:
         UndecidedError: n < 1.
         EvidenceError: successes outside [0, n].

@@ -28,6 +28,9 @@ def measured_variables(
         dims: one dimension name for each axis of the estimate.
         long_name: what it is, for axes and tables.
         units: its units; "1" for a pure number.
+
+    Raises:
+        EvidenceError: dims do not name every axis.
     """
     if len(dims) != len(measured.shape):
         raise EvidenceError(f"dims must name {len(measured.shape)} axes of {name}, got {tuple(dims)}.")
@@ -50,7 +53,18 @@ def measured_variables(
 def predicted_variable(
     name: str, prediction: Prediction, dims: Sequence[str] = (), *, long_name: str, units: str = "1"
 ) -> dict[str, xr.Variable]:
-    """The variables that hold a prediction: `name`, and `name_error` where its own error is above zero."""
+    """The variables that hold a prediction: `name`, and `name_error` where its own error is above zero.
+
+    Args:
+        name: name of the variable.
+        prediction: the prediction.
+        dims: one dimension name for each axis of the prediction.
+        long_name: what it is, for axes and tables.
+        units: its units; "1" for a pure number.
+
+    Raises:
+        EvidenceError: dims do not name every axis.
+    """
     if len(dims) != len(prediction.shape):
         raise EvidenceError(f"dims must name {len(prediction.shape)} axes of {name}, got {tuple(dims)}.")
     attributes = {"long_name": long_name, "units": units, "reason": prediction.reason}

@@ -21,7 +21,14 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 def panels(
     columns: int = 1, rows: int = 1, *, width: float = 4.8, height: float = 3.6
 ) -> tuple[Figure, np.ndarray]:
-    """A figure and its array of axes, shape (rows, columns); sizes in inches a panel."""
+    """A figure and its array of axes, shape (rows, columns).
+
+    Args:
+        columns: panels beside each other, >= 1.
+        rows: panels above each other, >= 1.
+        width: of a panel, in inches.
+        height: of a panel, in inches.
+    """
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
@@ -32,7 +39,15 @@ def panels(
 
 
 def theory(axes: Axes, x: ArrayLike, y: ArrayLike, index: int = 0, **options: Any) -> None:
-    """A prediction as a line; `index` chooses colour and dash."""
+    """A prediction as a line.
+
+    Args:
+        axes: where it is drawn.
+        x: shape (n,).
+        y: shape (n,).
+        index: of the curve, >= 0; chooses colour and dash.
+        options: of `Axes.plot`, in place of the house's.
+    """
     style = {"color": COLOURS[index % len(COLOURS)], "linestyle": LINES[index % len(LINES)], "linewidth": 1.5}
     axes.plot(np.asarray(x), np.asarray(y), **{**style, **options})
 
@@ -40,7 +55,16 @@ def theory(axes: Axes, x: ArrayLike, y: ArrayLike, index: int = 0, **options: An
 def simulation(
     axes: Axes, x: ArrayLike, mean: ArrayLike, standard_error: ArrayLike, index: int = 0, **options: Any
 ) -> None:
-    """A measurement as points with error bars of one standard error; `index` chooses colour and marker."""
+    """A measurement as points with error bars of one standard error.
+
+    Args:
+        axes: where it is drawn.
+        x: shape (n,).
+        mean: shape (n,).
+        standard_error: shape (n,).
+        index: of the series, >= 0; chooses colour and marker.
+        options: of `Axes.errorbar`, in place of the house's.
+    """
     style = {
         "color": COLOURS[index % len(COLOURS)],
         "marker": MARKERS[index % len(MARKERS)],

@@ -88,7 +88,7 @@ class MemoryCapacity:
     )
     n_sets: int = parameter(24, doc="independent sets of patterns, the independent samples", low=2)
     n_cues: int = parameter(40, doc="patterns of each set that are recalled", low=1)
-    n_steps: int = parameter(60, doc="synchronous updates", unit="updates", low=1)
+    n_steps: int = parameter(40, doc="synchronous updates", unit="updates", low=1)
     claimed_up_to: float = parameter(
         0.13, doc="largest load at which theory and simulation are compared", low=0.0, high=0.137
     )

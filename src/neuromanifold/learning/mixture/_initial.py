@@ -73,6 +73,13 @@ def initial_statistics(
 ) -> Statistics:
     """Statistics of labelled points, as if there were `population` of them: where `stochastic_ascent` begins.
 
+    Args:
+        prior: the prior.
+        data: shape (n_points, n_features).
+        labels: integers in [0, n_components), shape (n_points,).
+        population: points that they stand for, >= 1; None: their own number.
+        missing: NaN marks a missing entry; without it NaN is refused.
+
     Raises:
         ValueError: an argument outside its range.
     """

@@ -37,7 +37,13 @@ _PAIRS_TOGETHER = 16
 
 
 def evidence_bound(prior: MixturePrior, statistics: Statistics, chunks: Chunks) -> Float[Array, ""]:
-    """sum_n log sum_k exp(rho_k(x_n)) - KL(law of the parameters || prior)."""
+    """sum_n log sum_k exp(rho_k(x_n)) - KL(law of the parameters || prior).
+
+    Args:
+        prior: the prior.
+        statistics: expected sufficient statistics, which give the law of the parameters.
+        chunks: the data, as `cut` makes them.
+    """
     quadratic = expectation(prior, statistics)
     log_norm = expect(prior, quadratic, chunks).log_norm
     return log_norm - pairing(quadratic, statistics, prior.covariance) + log_evidence(prior, statistics)

@@ -59,7 +59,18 @@ class StochasticAscent(eqx.Module):
 def natural_step(
     prior: MixturePrior, state: Statistics, chunks: Chunks, population: Array, rate: Array
 ) -> tuple[Statistics, MixtureInfo]:
-    """One natural-gradient step of size `rate` on a batch that stands for `population` points."""
+    """One natural-gradient step of size `rate` on a batch that stands for `population` points.
+
+    Args:
+        prior: the prior.
+        state: statistics of the whole population, as they are believed before.
+        chunks: the batch, as `cut` makes it.
+        population: points in all, > 0.
+        rate: size of the step in (0, 1]; 1 forgets everything before.
+
+    Returns:
+        The statistics after, and the bound and counts of the batch.
+    """
     quadratic = expectation(prior, state)
     found, log_norm = expect(prior, quadratic, chunks)
     scale = population / chunks.weights.sum()

@@ -167,6 +167,11 @@ class SparseMemory(eqx.Module):
 
 
 def winners(field: Float[Array, "*cues n_units"], n_active: int) -> Float[Array, "*cues n_units"]:
-    """1 for the n_active largest entries of the last axis, equal ones in order of their index; else 0."""
+    """1 for the n_active largest entries of the last axis, equal ones in order of their index; else 0.
+
+    Args:
+        field: any shape.
+        n_active: how many fire, in [1, n_units].
+    """
     _, places = jax.lax.top_k(field, n_active)
     return jnp.put_along_axis(jnp.zeros_like(field), places, 1.0, axis=-1, inplace=False)

@@ -48,7 +48,12 @@ class _Storkey(eqx.Module):
 def storkey_update(
     couplings: Float[Array, "n_units n_units"], pattern: Float[Array, " n_units"]
 ) -> Float[Array, "n_units n_units"]:
-    """The couplings after one more pattern; a pattern of zeros changes nothing."""
+    """The couplings after one more pattern; a pattern of zeros changes nothing.
+
+    Args:
+        couplings: symmetric, zero diagonal.
+        pattern: entries -1 and 1, or all 0.
+    """
     n = len(pattern)
     field = couplings @ pattern
     cross = jnp.outer(pattern, field)
