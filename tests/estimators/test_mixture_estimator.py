@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -71,6 +71,23 @@ def test_batches_reach_what_the_whole_does():
     distance = np.linalg.norm(truth[:, None] - model.means_[None], axis=2).min(1)
     # A mean is an average over about 1 / rate(60) = 12 batches of 67 points of the cluster.
     assert (distance < 5 * np.sqrt(4 / (12 * 67))).all()
+
+
+def test_merging_after_batches_finds_the_number_of_clusters():
+    data, labels = clusters(3000)
+    model = VariationalGaussianMixture(8, random_state=0, population=len(data), delay=4.0)
+    with pytest.raises(NotFittedError):
+        model.merge(data)
+    for batch in np.split(np.random.default_rng(0).permutation(data), 15):
+        model.partial_fit(batch)
+    assert model.n_components_ > 3
+    before = model.lower_bound_
+    model.merge(data[::3])
+    assert model.n_components_ == 3
+    assert model.lower_bound_ > before
+    assert adjusted_rand_score(labels, model.predict(data)) > 0.99
+    with pytest.raises(ValueError, match="features"):
+        model.merge(data[:, :2])
 
 
 def test_missing_entries():

@@ -38,6 +38,7 @@ from neuromanifold.learning.mixture import (
     initial_labels,
     initial_statistics,
     log_joint,
+    merge_components,
     mixture_ascent,
     n_found,
     natural_step,
@@ -201,7 +202,8 @@ class VariationalGaussianMixture(DensityMixin, BaseEstimator):
     def partial_fit(self, X: Any, y: Any = None) -> VariationalGaussianMixture:
         """One natural-gradient step on a batch; the first batch makes default priors and the beginning.
 
-        Components are not merged here, so that `n_components_` may stay above the number of clusters.
+        Components are not merged here, so that `n_components_` may stay above the number of clusters; `merge`
+        does that, whenever it is asked.
 
         Raises:
             ValueError: an argument of the estimator or data outside its rule; the first batch needs at least
@@ -242,6 +244,37 @@ class VariationalGaussianMixture(DensityMixin, BaseEstimator):
         self.lower_bound_ = float(info.bound)
         self.lower_bounds_ = [*self.lower_bounds_, self.lower_bound_]
         self.n_iter_, self.converged_ = self._n_batches, False
+        return self
+
+    def merge(self, X: Any) -> VariationalGaussianMixture:
+        """Make one of components that share a cluster, after `partial_fit`, judged on some points.
+
+        A merger is kept where it raises the evidence bound of the whole population by three standard errors
+        of the estimate that the points allow.
+
+        Args:
+            X: points drawn at random from the population, shape (n_points, n_features).
+
+        Raises:
+            ValueError: data outside their rule.
+            NotFittedError: before any fit.
+        """
+        check_is_fitted(self)
+        values = self._points(X, reset=False)
+        population = self._n_seen if self.population is None else self.population
+        with _precision(values):
+            prior, statistics = jax.tree.map(jnp.asarray, (self._prior, self._statistics))
+            made = merge_components(
+                prior,
+                statistics,
+                values,
+                population=max(population, len(values)),
+                tolerance=self.tol,
+                n_candidates=self.n_merge_candidates or None,
+                missing=self.missing,
+            )
+            self._keep(prior, made.statistics)
+        self.lower_bound_ += made.gain
         return self
 
     def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:

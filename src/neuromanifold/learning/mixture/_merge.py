@@ -59,6 +59,28 @@ def merged(statistics: Statistics, i: Any, j: Any, covariance: str) -> Statistic
     return Statistics(move(counts), move(sums), squares if covariance == "tied" else move(squares))
 
 
+def gains(
+    prior: MixturePrior, statistics: Statistics, first: Array, second: Array
+) -> Float[Array, " n_pairs"]:
+    """Change of log Z(T) by merging each pair; 0 where one of the two is empty.
+
+    Args:
+        prior: the prior.
+        statistics: T.
+        first: component i of each pair.
+        second: component j of each pair.
+    """
+    now = log_normaliser(prior, statistics)
+
+    def gain(pair: tuple[Array, Array]) -> Array:
+        i, j = pair
+        both = jnp.minimum(statistics.counts[i], statistics.counts[j]) > 0
+        change = log_normaliser(prior, merged(statistics, i, j, prior.covariance)) - now
+        return jnp.where(both, change, 0.0)
+
+    return jax.lax.map(gain, (first, second), batch_size=_PAIRS_TOGETHER)
+
+
 @eqx.filter_jit
 def merge(
     prior: MixturePrior,
@@ -70,16 +92,7 @@ def merge(
 ) -> tuple[Statistics, Float[Array, ""], Array]:
     """Statistics and bound after the mergers that raise it by the tolerance, and whether there were any."""
     first, second = (jnp.asarray(x) for x in np.triu_indices(prior.n_components, 1))
-    now = log_normaliser(prior, statistics)
-
-    def gain(pair: tuple[Array, Array]) -> Array:
-        i, j = pair
-        both = jnp.minimum(statistics.counts[i], statistics.counts[j]) > 0
-        change = log_normaliser(prior, merged(statistics, i, j, prior.covariance)) - now
-        return jnp.where(both, change, 0.0)
-
-    gains = jax.lax.map(gain, (first, second), batch_size=_PAIRS_TOGETHER)
-    best, order = jax.lax.top_k(gains, min(n_candidates, len(first)))
+    best, order = jax.lax.top_k(gains(prior, statistics, first, second), min(n_candidates, len(first)))
     n_tried = jnp.sum(best > 0)
 
     def attempt(place: Array, carry: tuple[Statistics, Array, Array]) -> tuple[Statistics, Array, Array]:

@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 
 from neuromanifold._base import check_integer, check_real, require
 from neuromanifold.learning.mixture._expectation import Chunks, check_data, chunk_length, cut, log_joint
-from neuromanifold.learning.mixture._merge import merged
+from neuromanifold.learning.mixture._merge import gains, merged
 from neuromanifold.learning.mixture._posterior import Statistics, expectation, log_evidence, pairing
 from neuromanifold.learning.mixture._prior import MixturePrior
 
@@ -53,18 +53,7 @@ def _judge(
     return norms, log_evidence(prior, statistics) - pairing(quadratic, statistics, prior.covariance)
 
 
-@eqx.filter_jit
-def _gains(prior: MixturePrior, statistics: Statistics, first: Array, second: Array) -> Array:
-    """Change of log Z(T) for each pair, minus infinity where one of the two is empty."""
-    now = log_evidence(prior, statistics)
-
-    def gain(pair: tuple[Array, Array]) -> Array:
-        i, j = pair
-        both = jnp.minimum(statistics.counts[i], statistics.counts[j]) > 0
-        change = log_evidence(prior, merged(statistics, i, j, prior.covariance)) - now
-        return jnp.where(both, change, -jnp.inf)
-
-    return jax.lax.map(gain, (first, second), batch_size=16)
+_gains = eqx.filter_jit(gains)
 
 
 def merge_components(
@@ -122,9 +111,9 @@ def merge_components(
     norms, rest = judged(statistics)
     n_merged, total = 0, 0.0
     while True:
-        gains = np.asarray(_gains(prior, statistics, *pairs)) if len(first) else np.zeros(0)
-        for place in np.argsort(gains)[::-1][:tried]:
-            if not gains[place] > 0:
+        promised = np.asarray(_gains(prior, statistics, *pairs)) if len(first) else np.zeros(0)
+        for place in np.argsort(promised)[::-1][:tried]:
+            if not promised[place] > 0:
                 continue
             new = merged(statistics, int(first[place]), int(second[place]), prior.covariance)
             new_norms, new_rest = judged(new)
