@@ -422,34 +422,35 @@ def start(toys: Path, line: str, before: str = "", **options) -> subprocess.Pope
     )
 
 
-def told_by(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """Standard output and error of a process that ends by itself, or is killed after a minute."""
-    try:
-        return process.communicate(timeout=60)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
-
-
-def test_interrupt_says_what_is_kept_and_how_to_go_on(tmp_path):
-    line = "reproduce coin-mean slow-walk --set n_steps=100000000 size=64 --seed 4"
-    process = start(tmp_path, line)
+def interrupted(toys: Path, line: str, begun: str) -> str:
+    """The last sentence of a program that gets Ctrl-C in slow-walk, once it has told of `begun`."""
+    process = start(toys, line)
     assert process.stdout is not None
     for text in process.stdout:
-        if text.startswith("slow-walk"):
+        if text.startswith(begun):
             break
     time.sleep(2.5)
     process.send_signal(signal.SIGINT)
-    out, err = told_by(process)
+    try:
+        out, err = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
     assert process.returncode == 130
     assert "Traceback" not in out + err
+    assert any((toys / "out" / "slow-walk" / "checkpoints").iterdir())
+    assert (toys / "out" / "coin-mean" / "record.nc").is_file()
     last = err.splitlines()[-1]
-    assert last.startswith(
-        "neuromanifold: interrupted in slow-walk, its runs so far are in out/slow-walk/checkpoints"
-    )
+    kept = "neuromanifold: interrupted in slow-walk, its runs so far are in out/slow-walk/checkpoints"
+    assert last.startswith(kept + "; 1 finished")
+    return last
+
+
+@pytest.mark.parametrize(("jobs", "begun"), [("", "slow-walk"), (" --jobs 2", "coin-mean")])
+def test_interrupt_says_what_is_kept_and_how_to_go_on(tmp_path, jobs, begun):
+    line = f"reproduce coin-mean slow-walk{jobs} --set n_steps=100000000 size=64 --seed 4"
+    last = interrupted(tmp_path, line, begun)
     assert last.endswith("go on with: neuromanifold " + line + " --resume")
-    assert any((tmp_path / "out" / "slow-walk" / "checkpoints").iterdir())
-    assert (tmp_path / "out" / "coin-mean" / "record.nc").is_file()
 
 
 def test_several_at_once_are_as_one_by_one_and_a_killed_process_stops_only_its_own(cli, toys, tmp_path):
@@ -462,29 +463,8 @@ def test_several_at_once_are_as_one_by_one_and_a_killed_process_stops_only_its_o
     assert "Its process was killed, alone too" in " ".join(out.split())
     assert len(re.findall(r"^(?:coin-mean|slow-walk|lost-data): ", out, re.MULTILINE)) == 3
     cli("reproduce coin-mean --seed 4 --out OUT")
-    one, other = (
-        read_record(folder / "out" / "coin-mean" / "record.nc").drop_attrs() for folder in (alone, toys)
-    )
+    one, other = (read_record(folder / "out" / "coin-mean" / "record.nc") for folder in (alone, toys))
     assert one.identical(other)
-
-
-def test_interrupt_of_several_keeps_what_each_has(tmp_path):
-    line = "reproduce coin-mean slow-walk --jobs 2 --set n_steps=100000000 size=64"
-    process = start(tmp_path, line)
-    assert process.stdout is not None
-    for text in process.stdout:
-        if text.startswith("coin-mean"):
-            break
-    time.sleep(2.5)
-    process.send_signal(signal.SIGINT)
-    out, err = told_by(process)
-    assert process.returncode == 130
-    assert "Traceback" not in out + err
-    last = err.splitlines()[-1]
-    kept = "neuromanifold: interrupted in slow-walk, its runs so far are in out/slow-walk/checkpoints"
-    assert last.startswith(kept + "; 1 finished")
-    assert last.endswith("go on with: neuromanifold " + line + " --resume")
-    assert (tmp_path / "out" / "coin-mean" / "record.nc").is_file()
 
 
 def test_a_full_disk_is_a_sentence_and_status_2(tmp_path):

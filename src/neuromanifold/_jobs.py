@@ -1,4 +1,4 @@
-"""The experiments of one command, one after the other or several at once, each in its own process."""
+"""The experiments of one command: one after the other here, or several at once in processes of their own."""
 
 from __future__ import annotations
 

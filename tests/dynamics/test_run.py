@@ -430,6 +430,19 @@ def test_silent_by_default(walk, key, capsys):
     assert captured.err == ""
 
 
+def test_what_takes_longer_to_write_than_to_move_is_not_written(walk, key, tmp_path, monkeypatch):
+    process, path = Process(walk.init, walk.step), tmp_path / "run.safetensors"
+    done = run(process, key, jnp.ones(5), 5, checkpoint=path)
+    assert path.exists()
+    path.unlink()
+    monkeypatch.setattr("neuromanifold.dynamics._run._WRITTEN_A_SECOND", 1e-3)
+    again = run(process, key, jnp.ones(5), 5, checkpoint=path)
+    assert not path.exists()
+    assert same_bits(done, again)
+    run(process, key, jnp.ones(5), 5, checkpoint=path, checkpoint_seconds=0)
+    assert path.exists()
+
+
 def test_a_checkpoint_that_cannot_be_written_says_so(walk, key, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")

@@ -79,7 +79,7 @@ def run(
             convolutions on the CPU and "block" for all else.
         check_finite: stop on NaN or infinity in the state.
         checkpoint: a file that receives state and observations every `checkpoint_seconds`, on Ctrl-C, and at
-            the end, unless so much is to be written that moving anew takes less time; replicas in several
+            the end, unless moving anew takes less time than writing 100 MB a second; replicas in several
             chunks add the chunk's number to its name.
         checkpoint_seconds: seconds between checkpoints, >= 0; 0 writes one after every block.
         resume: go on from the checkpoint where there is one. A finished run returns at once; asked for more

@@ -261,7 +261,9 @@ class VariationalGaussianMixture(DensityMixin, BaseEstimator):
         """
         check_is_fitted(self)
         values = self._points(X, reset=False)
-        population = self._n_seen if self.population is None else self.population
+        population = self._n_seen
+        if self.population is not None:
+            population = check_integer("population", self.population, 2)
         with _precision(values):
             prior, statistics = jax.tree.map(jnp.asarray, (self._prior, self._statistics))
             made = merge_components(

@@ -17,6 +17,11 @@ from neuromanifold._base import FileError, atomic
 from neuromanifold.evidence._types import Estimate, EvidenceError, Prediction
 
 
+def _check_dims(name: str, dims: Sequence[str], shape: tuple[int, ...]) -> None:
+    if len(dims) != len(shape):
+        raise EvidenceError(f"dims must name {len(shape)} axes of {name}, got {tuple(dims)}.")
+
+
 def measured_variables(
     name: str, measured: Estimate, dims: Sequence[str] = (), *, long_name: str, units: str = "1"
 ) -> dict[str, xr.Variable]:
@@ -32,8 +37,7 @@ def measured_variables(
     Raises:
         EvidenceError: dims do not name every axis.
     """
-    if len(dims) != len(measured.shape):
-        raise EvidenceError(f"dims must name {len(measured.shape)} axes of {name}, got {tuple(dims)}.")
+    _check_dims(name, dims, measured.shape)
     attributes = {
         "long_name": long_name,
         "units": units,
@@ -65,8 +69,7 @@ def predicted_variable(
     Raises:
         EvidenceError: dims do not name every axis.
     """
-    if len(dims) != len(prediction.shape):
-        raise EvidenceError(f"dims must name {len(prediction.shape)} axes of {name}, got {tuple(dims)}.")
+    _check_dims(name, dims, prediction.shape)
     attributes = {"long_name": long_name, "units": units, "reason": prediction.reason}
     variables = {name: xr.Variable(tuple(dims), prediction.value, attributes)}
     if np.any(prediction.error > 0):

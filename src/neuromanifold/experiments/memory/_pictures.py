@@ -115,6 +115,8 @@ class MemoryPictures:
     def _pictures(self) -> tuple[np.ndarray, np.ndarray]:
         """The pictures chosen for the memory, and the evenly spread ones for the crowded one; 0/1."""
         pictures, labels = self._source()
+        rule = f"be at most the number of {self.source}, {len(labels)}"
+        require(self.n_crowded <= len(labels), "n_crowded", rule, self.n_crowded)
         units = pictures.reshape(len(labels), -1)
         signs = 2.0 * units - 1.0
         # Half the units on, then in turn the picture of a new class that is least like those chosen.
