@@ -15,9 +15,14 @@ from neuromanifold.experiments._reproduce import command as command
 from neuromanifold.experiments._reproduce import reproduce as reproduce
 
 # Topics register themselves in the frame above, and so come after it: isort would put them first.
+from neuromanifold.experiments import annealing as annealing  # isort: skip
+from neuromanifold.experiments import codes as codes  # isort: skip
 from neuromanifold.experiments import decision as decision  # isort: skip
+from neuromanifold.experiments import energy as energy  # isort: skip
+from neuromanifold.experiments import maps as maps  # isort: skip
 from neuromanifold.experiments import memory as memory  # isort: skip
 from neuromanifold.experiments import neurodynamics as neurodynamics  # isort: skip
 from neuromanifold.experiments import perception as perception  # isort: skip
 from neuromanifold.experiments import populations as populations  # isort: skip
+from neuromanifold.experiments import selforganizing as selforganizing  # isort: skip
 from neuromanifold.experiments import signals as signals  # isort: skip

@@ -1,0 +1,1 @@
+"""Annealing, classical and quantum, against exact chains and known ground states."""

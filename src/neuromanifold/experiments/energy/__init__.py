@@ -1,0 +1,1 @@
+"""Boltzmann machines, restricted and Gaussian ones, and what they learn."""

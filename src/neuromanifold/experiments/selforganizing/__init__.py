@@ -1,0 +1,1 @@
+"""Hebbian neurons, populations and fields against their theory."""

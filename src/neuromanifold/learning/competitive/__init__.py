@@ -1,0 +1,1 @@
+"""Competitive learning: the winner and its neighbours move towards the input."""

@@ -1,0 +1,1 @@
+"""Contrastive learning: the statistics of the data against those of the model."""

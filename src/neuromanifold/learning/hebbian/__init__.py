@@ -1,0 +1,1 @@
+"""Hebbian learning: what a neuron's activity wants to change in its weights."""

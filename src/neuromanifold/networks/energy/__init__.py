@@ -1,0 +1,1 @@
+"""Energy machines: Ising and QUBO energies and their annealing, Boltzmann machines, restricted and not."""

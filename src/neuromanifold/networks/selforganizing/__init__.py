@@ -1,0 +1,1 @@
+"""Networks that organise themselves: Hebbian neurons and fields, maps, columns."""

@@ -1,0 +1,1 @@
+"""Theory of energy machines: equilibria and stability, exact chains, barriers, quantum annealing."""

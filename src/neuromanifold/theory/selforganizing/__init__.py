@@ -1,0 +1,1 @@
+"""Theory of self-organisation: equilibria of Hebbian neurons, bumps of fields, magnification of maps."""
