@@ -17,6 +17,7 @@ from neuromanifold.data._hierarchy import hierarchical_patterns as hierarchical_
 from neuromanifold.data._hierarchy import mixed_state as mixed_state
 from neuromanifold.data._hierarchy import whole_families as whole_families
 from neuromanifold.data._idx import read_idx as read_idx
+from neuromanifold.data._ising_instances import sherrington_kirkpatrick as sherrington_kirkpatrick
 from neuromanifold.data._patterns import flip_cue as flip_cue
 from neuromanifold.data._patterns import overlap_cue as overlap_cue
 from neuromanifold.data._patterns import random_patterns as random_patterns
