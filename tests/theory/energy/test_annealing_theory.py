@@ -205,7 +205,7 @@ def test_the_energy_by_parts_is_that_of_enumeration():
     assert abs(gap.mean()) < 5 * gap.std() / np.sqrt(len(gap))
     wrong = energy - energy_from_overlap(overlap, temperature, n) * n / (n - 1)
     assert abs(wrong.mean()) > 5 * wrong.std() / np.sqrt(len(gap))
-    assert paramagnet_energy([1.0, 2.0]).tolist() == [-0.5, -0.25]
+    assert paramagnet_energy([1.25, 2.0]).tolist() == [-0.4, -0.25]
 
 
 UNEVEN = np.array([[0.5, 0.5], [0.2, 0.8]])
@@ -246,7 +246,8 @@ UNEVEN = np.array([[0.5, 0.5], [0.2, 0.8]])
         (lambda: parisi_functional([0.5, 0.4], [1, 2]), "times must rise"),
         (lambda: parisi_functional([0.5], [0.0]), "heights must rise from above 0"),
         (lambda: parisi_functional([0.5], [1, 2]), "heights must have the shape"),
-        (lambda: paramagnet_energy(0.9), "temperature must be >= 1"),
+        (lambda: paramagnet_energy(0.9), "temperature must be above 1"),
+        (lambda: paramagnet_energy(1.2, 27), "temperature must be above 1 by more than"),
         (lambda: finite_size_energy(1), "n_units must be >= 2"),
         (lambda: energy_from_overlap(0.1, 0.0, 5), "temperature must be a finite number > 0"),
     ],

@@ -14,6 +14,12 @@ from neuromanifold.networks.energy._annealing import temperature_range as temper
 from neuromanifold.networks.energy._ising import Ising as Ising
 from neuromanifold.networks.energy._ising import IsingModel as IsingModel
 from neuromanifold.networks.energy._ising import random_spins as random_spins
+from neuromanifold.networks.energy._path_integral import PathInfo as PathInfo
+from neuromanifold.networks.energy._path_integral import PathState as PathState
+from neuromanifold.networks.energy._path_integral import path_integral_annealing as path_integral_annealing
 from neuromanifold.networks.energy._qubo import Qubo as Qubo
 from neuromanifold.networks.energy._qubo import boltzmann_energy as boltzmann_energy
+from neuromanifold.networks.energy._replicas import TemperingInfo as TemperingInfo
+from neuromanifold.networks.energy._replicas import TemperingState as TemperingState
+from neuromanifold.networks.energy._replicas import parallel_tempering as parallel_tempering
 from neuromanifold.networks.energy._sweeps import Sweeper as Sweeper

@@ -45,15 +45,18 @@ class Ising(eqx.Module):
     offset: Float[Array, ""]
 
     def __init__(self, couplings: Any, biases: Any = 0.0, offset: float = 0.0) -> None:
-        matrix = check_symmetric("couplings", couplings)
-        diagonal = np.diagonal(matrix)
-        require(not diagonal.any(), "couplings", "have a diagonal of zeros", diagonal[diagonal != 0][:1])
-        self.couplings, dtype = as_real(matrix), as_real(matrix).dtype
-        values = check_finite("biases", biases)
-        n = len(matrix)
-        require(values.shape in ((), (n,)), "biases", f"be a number or have shape ({n},)", values.shape)
-        self.biases = jnp.broadcast_to(jnp.asarray(values, dtype), (n,))
-        self.offset = jnp.asarray(check_finite("offset", offset), dtype)
+        # Values of couplings drawn within a compiled program cannot be seen; their shapes can.
+        if not isinstance(couplings, Tracer):
+            couplings = check_symmetric("couplings", couplings)
+            diagonal = np.diagonal(couplings)
+            require(not diagonal.any(), "couplings", "have a diagonal of zeros", diagonal[diagonal != 0][:1])
+        self.couplings = as_real(couplings)
+        n = len(self.couplings)
+        values = biases if isinstance(biases, Tracer) else check_finite("biases", biases)
+        fits = values.shape in ((), (n,)) and self.couplings.shape == (n, n)
+        require(fits, "biases", f"be a number or have shape ({n},)", values.shape)
+        self.biases = jnp.broadcast_to(as_real(values), (n,))
+        self.offset = as_real(check_finite("offset", offset))
 
     @property
     def n_units(self) -> int:

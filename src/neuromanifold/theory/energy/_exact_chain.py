@@ -26,7 +26,7 @@ from neuromanifold.dynamics import Process
 
 
 def path_proposal(n_states: int) -> NDArray[np.float64]:
-    """Steps to the left and to the right on a path of states, each with probability 1/2; off the ends it stays.
+    """Steps to the left and right on a path of states, each with probability 1/2; at its ends some stay.
 
     Args:
         n_states: number of states, >= 2.
@@ -103,12 +103,12 @@ class ExactChain(eqx.Module):
         gain = (self.energies[:, None] - self.energies[None, :]).reshape(
             (1,) * (t.ndim - 2) + self.moves.shape
         )
-        taken = jnp.exp(jnp.minimum(gain / t + self.log_correction, 0.0))
+        taken = jnp.exp(jnp.minimum(gain / t + self.log_correction.reshape(gain.shape), 0.0))
         away = self.moves.reshape(gain.shape) * taken
         return away + jnp.eye(self.n_states).reshape(gain.shape) * (1.0 - jnp.sum(away, -1))[..., None]
 
     def process(self) -> Process:
-        """The process that moves the law p, shape (n_states,) or (n_schedules, n_states); conserves its sum."""
+        """The process that moves the law p, shape (n_states,) or (n_schedules, n_states)."""
         return Process(_start, self.step, conserves=_total)
 
     def step(self, key: Any, t: Int[Array, ""], law: Array) -> tuple[Array, None]:

@@ -12,7 +12,7 @@ Phi(t, x) = (1/g) ln < exp(g Phi(t + d, x + sqrt(d) z)) >. No step is the replic
 -sqrt(2/pi) = -.79788, one step -.76526, and more approach -.76317 from below, as they must: every gamma gives
 a lower bound of the energy.
 
-At T >= 1 the model is a paramagnet with e = -1/(2T). At every T and N, for Gaussian couplings,
+Above T = 1 the model is a paramagnet with e = -1/(2T). At every T and N, for Gaussian couplings,
 
     <E>/N = - (1/(2T)) ((N - 1)/N) (1 - Q),   Q = mean over pairs i < j of <s_i s_j>^2,
 
@@ -134,7 +134,7 @@ def ground_state(n_steps: int) -> GroundState:
     return GroundState(-float(found.fun), *order(found.x))
 
 
-def finite_size_energy(n_units: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def finite_size_energy(n_units: ArrayLike) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
     """Mean ground-state energy per unit of N units, -.76317 + .70 N^(-2/3), and the error of that fit.
 
     Args:
@@ -147,21 +147,26 @@ def finite_size_energy(n_units: ArrayLike) -> tuple[NDArray[np.float64], NDArray
     n = check_finite("n_units", n_units).astype(np.float64)
     require(np.all(n >= 2), "n_units", "be >= 2", n_units)
     scale = n ** (-2.0 / 3.0)
-    return np.asarray(PARISI_ENERGY + _FINITE_SIZE * scale), np.asarray(_FINITE_SIZE_ERROR * scale + 0.15 / n)
+    energy, error = PARISI_ENERGY + _FINITE_SIZE * scale, _FINITE_SIZE_ERROR * scale + 0.15 / n
+    return np.asarray(energy, np.float64), np.asarray(error, np.float64)
 
 
-def paramagnet_energy(temperature: ArrayLike) -> NDArray[np.float64]:
-    """Energy per unit -1/(2T) of the limit of large N.
+def paramagnet_energy(temperature: ArrayLike, n_units: ArrayLike = np.inf) -> NDArray[np.float64]:
+    """Energy per unit above the transition, -(1/(2T)) (1 - 1/(N (1 - 1/T^2))) up to terms of order 1/N^2.
 
     Args:
-        temperature: T >= 1, any shape.
+        temperature: T > 1, any shape.
+        n_units: N, infinite where only the limit is wanted; T must be further above 1 than N^(-1/3).
 
     Raises:
-        ValueError: a temperature below the transition at 1.
+        ValueError: a temperature too near to the transition or below it.
+
+    The term 1/N is that of the Gaussian fluctuations of overlaps (Aizenman, Lebowitz and Ruelle 1987, Commun.
+    Math. Phys. 112:3), -1/4 ln(1 - 1/T^2) in the logarithm of Z.
     """
-    t = check_finite("temperature", temperature).astype(np.float64)
-    require(np.all(t >= 1), "temperature", "be >= 1", temperature)
-    return np.asarray(-0.5 / t)
+    t, n = check_finite("temperature", temperature).astype(np.float64), np.asarray(n_units, np.float64)
+    require(np.all(t - 1 > n ** (-1 / 3)), "temperature", "be above 1 by more than N^(-1/3)", temperature)
+    return np.asarray(-0.5 / t * (1.0 - 1.0 / (n * (1.0 - t**-2.0))), np.float64)
 
 
 def energy_from_overlap(overlap: ArrayLike, temperature: float, n_units: int) -> NDArray[np.float64]:
