@@ -67,7 +67,8 @@ _CUT = "the finite length of the crossing, and the solver"
         caption=(
             "Left: probability to stay on the diabatic level against the rate; line: Landau and Zener, "
             "points: Schroedinger's equation, read on true levels and on those without coupling. Right: "
-            "probability to miss the ground state against the duration; lines: a guess, and the limits of slow annealing."
+            "probability to miss the ground state against the duration; lines: a guess, and the limits of "
+            "slow annealing."
         ),
     ),
     full={"rates": (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0), "n_spins": 8, "instance": 18},

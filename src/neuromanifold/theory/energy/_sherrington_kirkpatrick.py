@@ -122,7 +122,7 @@ def ground_state(n_steps: int) -> GroundState:
     if n == 0:
         return GroundState(_bound(np.zeros(0), np.zeros(0)), np.zeros(0), np.zeros(0))
 
-    def order(p: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def order(p: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Any 2n numbers as n rising times in (0, 1) and n rising heights."""
         left = np.cumprod(1.0 / (1.0 + np.exp(p[:n])))
         return 1.0 - left, np.cumsum(np.exp(p[n:]))
@@ -134,7 +134,7 @@ def ground_state(n_steps: int) -> GroundState:
     return GroundState(-float(found.fun), *order(found.x))
 
 
-def finite_size_energy(n_units: ArrayLike) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+def finite_size_energy(n_units: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean ground-state energy per unit of N units, -.76317 + .70 N^(-2/3), and the error of that fit.
 
     Args:
