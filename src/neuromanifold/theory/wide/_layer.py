@@ -127,8 +127,8 @@ def serial(*layers: Layer) -> Layer:
     >>> from neuromanifold.theory.wide import Dense, Relu, serial
     >>> init_fn, apply_fn, kernel_fn = serial(Dense(512, W_std=2**0.5), Relu(), Dense(1, W_std=2**0.5))
     >>> x = jnp.array([[1.0, 1.0], [1.0, -1.0]])
-    >>> print(*kernel_fn(x, None, "ntk")[0])
-    4.0 0.63661975
+    >>> print(*(f"{k:.4f}" for k in kernel_fn(x, None, "ntk")[0]))
+    4.0000 0.6366
     """
     require(len(layers) > 0, "layers", "hold at least one layer", len(layers))
 
