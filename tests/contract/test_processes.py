@@ -19,6 +19,7 @@ from neuromanifold.data.populations import stimulus_set
 from neuromanifold.dynamics import Process, block_gibbs, cooling, gibbs, glauber, little, metropolis, run
 from neuromanifold.experiments.populations._cells import MemoryCells
 from neuromanifold.learning import Minibatches, backpropagation, learner
+from neuromanifold.learning.competitive import batch_map, online_map
 from neuromanifold.learning.mixture import (
     default_prior,
     initial_statistics,
@@ -42,6 +43,7 @@ from neuromanifold.networks.memory import (
     synchronous,
 )
 from neuromanifold.networks.random import RecurrentLayered, binary_network, random_deep_network
+from neuromanifold.networks.selforganizing import Lattice, random_map
 from neuromanifold.theory.meanfield import activation, binary_process, correlation_process, length_process
 from neuromanifold.theory.memory import GroupRecall, LayeredLaw, SignalToNoise, ThermalFamily
 
@@ -91,6 +93,7 @@ POINTS = (
     + 2 * np.eye(2, dtype=np.float32)[np.arange(16) % 2]
 )
 MIXTURE = default_prior(POINTS, 3, covariance="diagonal")
+MAP = random_map(jax.random.key(5), Lattice((2, 3), "hexagonal"), POINTS)
 OWNERS = np.arange(16, dtype=np.int32) % 3
 TABLE = {
     "gibbs": (gibbs(conditional, N, updates=3), CUE),
@@ -143,6 +146,11 @@ TABLE = {
     "mixture, natural gradient": (
         stochastic_ascent(MIXTURE, Minibatches(POINTS, 5, key=jax.random.key(0)), 16),
         initial_statistics(MIXTURE, POINTS, OWNERS),
+    ),
+    "map, batch": (batch_map(POINTS, cooling("linear", 2.0, 0.5, 9), 9, chunk=7), MAP),
+    "map, online": (
+        online_map(POINTS, cooling("linear", 0.5, 0.1, 9), 1.0, 9, key=jax.random.key(0)),
+        MAP,
     ),
     "learner, momentum": (learner(backpropagation(square), optax.sgd(0.05, 0.9)), jnp.ones(3)),
     "learner, convolutional": (learner(backpropagation(brightness), optax.adam(1e-3)), FILTERS),
