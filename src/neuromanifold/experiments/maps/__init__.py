@@ -1,1 +1,4 @@
 """Self-organising maps, columns and retinotopy."""
+
+from neuromanifold.experiments.maps._magnification import MapMagnification as MapMagnification
+from neuromanifold.experiments.maps._unfolding import MapUnfolding as MapUnfolding
