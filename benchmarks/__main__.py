@@ -14,6 +14,9 @@ COMMANDS = (
     ("benchmarks.learning", "--growth"),
     ("benchmarks.mixture", "--large"),
     ("benchmarks.diagrams",),
+    ("benchmarks.maps",),
+    ("benchmarks.maps", "--growth"),
+    ("benchmarks.maps", "--large"),
 )
 
 if __name__ == "__main__":

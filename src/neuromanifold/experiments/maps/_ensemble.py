@@ -9,12 +9,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Key
 
 from neuromanifold.dynamics import Process
 from neuromanifold.learning import LearnerState, learner
-from neuromanifold.learning.competitive import BatchCompetition, OnlineCompetition
+from neuromanifold.learning.competitive import BatchCompetition, OnlineCompetition, descent
 from neuromanifold.networks.selforganizing import Lattice, Neighbourhood, SelfOrganizingMap
 
 
@@ -126,7 +125,7 @@ class OnlineEnsemble(eqx.Module):
         return state, None
 
     def _learner(self) -> Process:
-        return learner(OnlineCompetition(self.samples.one, self.radius), optax.sgd(self.rate))
+        return learner(OnlineCompetition(self.samples.one, self.radius), descent(self.rate))
 
     def weights(self, state: LearnerState) -> Float[Array, "n_units n_features"]:
         """The weights."""

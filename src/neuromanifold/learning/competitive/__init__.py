@@ -8,4 +8,5 @@ from neuromanifold.learning.competitive._network import falling as falling
 from neuromanifold.learning.competitive._online import CompetitionInfo as CompetitionInfo
 from neuromanifold.learning.competitive._online import OnlineCompetition as OnlineCompetition
 from neuromanifold.learning.competitive._online import RowsInOrder as RowsInOrder
+from neuromanifold.learning.competitive._online import descent as descent
 from neuromanifold.learning.competitive._online import online_map as online_map

@@ -23,7 +23,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from neuromanifold._base import check_integer, check_rows
 from neuromanifold.dynamics import Process
@@ -52,7 +52,7 @@ class BatchCompetition(eqx.Module):
 
     chunks: Float[Array, "n_chunks chunk n_features"]
     radius: Callable[..., Any]
-    n_rows: int = eqx.field(static=True)
+    n_rows: int | Int[Array, ""]
     missing: bool = eqx.field(static=True)
 
     def init(self, key: Key[Array, ""], x0: CompetitiveNetwork) -> CompetitiveNetwork:
@@ -116,11 +116,11 @@ def batch_map(rows: Any, radius: Any, n_passes: int, *, chunk: int = 512, missin
     radius = falling("radius", radius, check_integer("n_passes", n_passes, 1))
     values = check_rows("rows", rows, missing=missing)
     n_rows = len(values)
-    # Chunks of equal length, so that as little as possible is filled up.
-    n_chunks = -(-n_rows // check_integer("chunk", chunk, 1))
-    length = -(-n_rows // n_chunks)
+    # Few rows fill a power of two, so that few programs are compiled for data of many lengths.
+    length = min(check_integer("chunk", chunk, 1), 2 ** (n_rows - 1).bit_length())
+    n_chunks = -(-n_rows // length)
     if n_chunks * length > n_rows:
         values = np.concatenate([values, np.repeat(values[-1:], n_chunks * length - n_rows, axis=0)])
     chunks = jnp.asarray(values.reshape(n_chunks, length, -1))
-    moves = BatchCompetition(chunks, radius, n_rows, missing)
+    moves = BatchCompetition(chunks, radius, jnp.int32(n_rows), missing)
     return Process(moves.init, moves.step)

@@ -2,7 +2,7 @@
 
     c = winner of x,        w_i <- w_i + rate(t) h_ci(t) (x - w_i)
 
-A Signal says -h_ci (x - w_i), and `optax.sgd(rate)` moves against it; any other transformation may take its
+A Signal says -h_ci (x - w_i), and `descent(rate)` moves against it; any other transformation may take its
 place. A feature that a row has not (NaN) changes no weight of that feature. Time t: rows.
 
 Source: Kohonen 1982, Biol. Cybern. 43:59, equation 2.
@@ -21,7 +21,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from neuromanifold._base import check_integer, check_rows
-from neuromanifold.dynamics import Process
+from neuromanifold.dynamics import Process, as_schedule
 from neuromanifold.learning._learner import learner
 from neuromanifold.learning.competitive._network import CompetitiveNetwork, falling
 
@@ -78,6 +78,37 @@ class OnlineCompetition(eqx.Module):
         return wanted, aux, CompetitionInfo(winner, jnp.sum(apart[winner] ** 2))
 
 
+class Descent(eqx.Module):
+    """`optax.sgd(rate)` whose rate is an argument of the compiled program; `descent` makes one.
+
+    Runs at different rates share a program, which closures of optax do not.
+
+    Args:
+        rate: schedule, t -> rate.
+    """
+
+    rate: Callable[..., Any]
+
+    def init(self, params: Any) -> Int[Array, ""]:
+        """Number of updates so far."""
+        return jnp.int32(0)
+
+    def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        """Minus the rate times the updates."""
+        rate = self.rate(state)
+        return jax.tree.map(lambda change: -jnp.asarray(rate, change.dtype) * change, updates), state + 1
+
+
+def descent(rate: Any) -> optax.GradientTransformationExtraArgs:
+    """The transformation u -> -rate(t) u.
+
+    Args:
+        rate: a number >= 0, or a schedule.
+    """
+    moves = Descent(as_schedule("rate", rate))
+    return optax.GradientTransformationExtraArgs(moves.init, moves.update)
+
+
 def online_map(
     samples: Any,
     rate: Any,
@@ -113,4 +144,4 @@ def online_map(
             raise ValueError("key must be given for the order of rows, got None.")
         order = jax.random.permutation(key, np.arange(len(values), dtype=np.int32))
         samples = RowsInOrder(jnp.asarray(values), order)
-    return learner(OnlineCompetition(samples, radius), optax.sgd(rate))
+    return learner(OnlineCompetition(samples, radius), descent(rate))
