@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from neuromanifold.experiments.maps import MapMagnification, MapUnfolding
+from neuromanifold.experiments.maps import MapMagnification, MapUnfolding, OrientationColumns
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,14 @@ def magnification(reproduced):
     return experiment, reproduced(experiment)
 
 
-def test_claims_hold(unfolding, magnification, labelled):
-    for experiment, record in (unfolding, magnification):
+@pytest.fixture(scope="module")
+def columns(reproduced):
+    experiment = OrientationColumns()
+    return experiment, reproduced(experiment)
+
+
+def test_claims_hold(unfolding, magnification, columns, labelled):
+    for experiment, record in (unfolding, magnification, columns):
         found = experiment.claims(record)
         assert found
         assert all(claim.holds for claim in found), [claim for claim in found if not claim.holds]
@@ -46,6 +52,18 @@ def test_magnification_claims_fail_for_wrong_formulas(magnification, failing):
     assert len(failing(experiment, record, formula=wrong)) >= 2
     assert len(failing(experiment, record, formula=np.ones(4))) == 4
     assert len(failing(experiment, record, formula=np.full(4, 1 / 3))) == 3
+
+
+def test_column_claims_fail_where_nothing_was_learnt(columns, failing):
+    experiment, record = columns
+    first = {name: record[name].isel(time=0).values for name in ("selectivity", "turns", "active")}
+    assert len(failing(experiment, record, selectivity=first["selectivity"], gain=-0.1)) == 2
+    assert len(failing(experiment, record, correlation=record["shuffled"].values, fall=0.0)) == 2
+    assert len(failing(experiment, record, turns=0.4)) == 1
+    assert len(failing(experiment, record, active=0.4)) == 1
+    assert len(failing(experiment, record, missing=1)) == 1
+    # Had preferences the period of directions, half a turn would be no whole one.
+    assert len(failing(experiment, record, shuffled_turns_expected=0.5)) == 1
 
 
 def test_the_exact_equilibrium_is_near_the_formula():
