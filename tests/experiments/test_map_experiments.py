@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from neuromanifold.experiments.maps import MapMagnification, MapUnfolding, OrientationColumns
+from neuromanifold.experiments.maps import MapMagnification, MapUnfolding, OrientationColumns, Retinotopy
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,14 @@ def columns(reproduced):
     return experiment, reproduced(experiment)
 
 
-def test_claims_hold(unfolding, magnification, columns, labelled):
-    for experiment, record in (unfolding, magnification, columns):
+@pytest.fixture(scope="module")
+def retinotopy(reproduced):
+    experiment = Retinotopy()
+    return experiment, reproduced(experiment)
+
+
+def test_claims_hold(unfolding, magnification, columns, retinotopy, labelled):
+    for experiment, record in (unfolding, magnification, columns, retinotopy):
         found = experiment.claims(record)
         assert found
         assert all(claim.holds for claim in found), [claim for claim in found if not claim.holds]
@@ -64,6 +70,16 @@ def test_column_claims_fail_where_nothing_was_learnt(columns, failing):
     assert len(failing(experiment, record, missing=1)) == 1
     # Had preferences the period of directions, half a turn would be no whole one.
     assert len(failing(experiment, record, shuffled_turns_expected=0.5)) == 1
+
+
+def test_retinotopy_claims_fail_where_the_kinds_are_exchanged(retinotopy, failing):
+    experiment, record = retinotopy
+    swapped = {name: record[name].values[::-1] for name in ("variation", "jumps", "sharpness")}
+    assert len(failing(experiment, record, jumps=swapped["jumps"])) == 2
+    # A map that went around twice; one that had been ordered from the beginning; fields that are not sharp.
+    assert len(failing(experiment, record, variation=2.2)) == 1
+    assert len(failing(experiment, record, variation=1.0)) == 1
+    assert len(failing(experiment, record, sharpness=0.5)) == 1
 
 
 def test_the_exact_equilibrium_is_near_the_formula():

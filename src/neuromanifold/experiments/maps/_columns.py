@@ -83,8 +83,8 @@ _TIMES = ("before", "after")
         sources=("vondermalsburg1973",),
         caption=(
             "Left: preferred orientation of each cell before and after learning (longer lines: more "
-            "selective), and pinwheels (filled: turning left, open: right). Third: correlation of preferences "
-            "against distance. Right: distribution of selectivity."
+            "selective), and pinwheels (filled: turning left, open: right). Third: correlation of "
+            "preferences against distance. Right: distribution of selectivity."
         ),
     ),
     full={"n_maps": 16, "n_sets": 200},

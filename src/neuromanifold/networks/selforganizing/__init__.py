@@ -23,3 +23,7 @@ from neuromanifold.networks.selforganizing._orientation import pinwheels as pinw
 from neuromanifold.networks.selforganizing._orientation import (
     preference_correlation as preference_correlation,
 )
+from neuromanifold.networks.selforganizing._retinotopy import ReceptiveFields as ReceptiveFields
+from neuromanifold.networks.selforganizing._retinotopy import TopographicRing as TopographicRing
+from neuromanifold.networks.selforganizing._retinotopy import random_ring as random_ring
+from neuromanifold.networks.selforganizing._retinotopy import receptive_fields as receptive_fields

@@ -20,6 +20,7 @@ Source: von der Malsburg 1973, Kybernetik 14:85, equations 1 to 3. There, p = .4
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -214,17 +215,31 @@ def _growth(radius: int, p: float, r: float, q: float, decay: float) -> float:
     middle = np.exp(-(hexagonal_patch(radius) ** 2).sum(1))
     state = np.zeros((2 * n, 4))
     state[:n] = np.stack([np.ones(n), middle, random.uniform(size=n), random.uniform(size=n) ** 8], 1)
-    fastest = decay + p * 6 + r * 7 + q * 12
-    dt = 0.5 / fastest
-    n_steps = int(np.ceil(20 / decay / dt))
-    grown = np.zeros(4)
-    for step in range(n_steps):
+
+    def velocity(state: np.ndarray) -> np.ndarray:
         up = np.maximum(state, 0)
         excitatory, inhibitory = up[:n], up[n:]
-        drive = np.concatenate(
-            [p * near @ excitatory - q * far @ inhibitory, r * (near @ excitatory + excitatory)]
-        )
-        state = state + dt * (drive - decay * state)
+        drive = p * near @ excitatory - q * far @ inhibitory
+        return np.concatenate([drive, r * (near @ excitatory + excitatory)]) - decay * state
+
+    return growth_rate(velocity, state, 0.5 / (decay + p * 6 + r * 7 + q * 12), 20 / decay)
+
+
+def growth_rate(
+    velocity: Callable[[np.ndarray], np.ndarray], state: np.ndarray, dt: float, duration: float
+) -> float:
+    """Largest rate at which solutions of homogeneous equations grow, over the second half of a time.
+
+    Args:
+        velocity: time derivative, homogeneous of degree one.
+        state: beginnings, one a column.
+        dt: step of Euler's rule, > 0.
+        duration: > 0.
+    """
+    n_steps = int(np.ceil(duration / dt))
+    grown = np.zeros(state.shape[1])
+    for step in range(n_steps):
+        state = state + dt * velocity(state)
         size = np.linalg.norm(state, axis=0)
         state = state / size
         if step >= n_steps // 2:
