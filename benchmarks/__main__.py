@@ -16,6 +16,9 @@ COMMANDS = (
     ("benchmarks.diagrams",),
     ("benchmarks.annealing",),
     ("benchmarks.annealing", "--growth"),
+    ("benchmarks.maps",),
+    ("benchmarks.maps", "--growth"),
+    ("benchmarks.maps", "--large"),
 )
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from neuromanifold.data.populations import stimulus_set
 from neuromanifold.dynamics import Process, block_gibbs, cooling, gibbs, glauber, little, metropolis, run
 from neuromanifold.experiments.populations._cells import MemoryCells
 from neuromanifold.learning import Minibatches, backpropagation, learner
+from neuromanifold.learning.competitive import batch_map, normalised_hebb, online_map
 from neuromanifold.learning.mixture import (
     default_prior,
     initial_statistics,
@@ -52,6 +53,7 @@ from neuromanifold.networks.memory import (
     synchronous,
 )
 from neuromanifold.networks.random import RecurrentLayered, binary_network, random_deep_network
+from neuromanifold.networks.selforganizing import Lattice, bars, random_map, random_sheet
 from neuromanifold.theory.meanfield import activation, binary_process, correlation_process, length_process
 from neuromanifold.theory.memory import GroupRecall, LayeredLaw, SignalToNoise, ThermalFamily
 
@@ -93,6 +95,10 @@ def brightness(network, batch, key):
     return jnp.sum(network(jax.random.normal(key, (1, 8, 8))) ** 2)
 
 
+def vertical_bar(key, t):
+    return jnp.asarray(bars([1.2], input_radius=1)[0], jnp.float32)
+
+
 PAIR = np.linspace(-1, 1, 16, dtype=np.float32).reshape(2, 8)
 FILTERS = eqx.nn.Conv2d(1, 2, 3, key=jax.random.key(0))
 SIGNS = DenseHopfield(COUPLINGS, tie="keep")
@@ -103,6 +109,7 @@ POINTS = (
 MIXTURE = default_prior(POINTS, 3, covariance="diagonal")
 GLASS = Ising(np.asarray(COUPLINGS))
 READS = random_spins(jax.random.key(3), 2, N)
+MAP = random_map(jax.random.key(5), Lattice((2, 3), "hexagonal"), POINTS)
 OWNERS = np.arange(16, dtype=np.int32) % 3
 TABLE = {
     "gibbs": (gibbs(conditional, N, updates=3), CUE),
@@ -161,6 +168,15 @@ TABLE = {
     "parallel tempering": (parallel_tempering(GLASS, [2.0, 1.0]), READS),
     "path integral": (path_integral_annealing(GLASS, cooling("linear", 2.0, 0.1, 10), 0.5, 4), CUE),
     "annealing of any energy": (annealing_of(lambda x: -log_weight(x), flip, Hajek(1.0)), CUE),
+    "map, batch": (batch_map(POINTS, cooling("linear", 2.0, 0.5, 9), 9, chunk=7), MAP),
+    "map, online": (
+        online_map(POINTS, cooling("linear", 0.5, 0.1, 9), 1.0, 9, key=jax.random.key(0)),
+        MAP,
+    ),
+    "columns": (
+        normalised_hebb(vertical_bar, 0.1),
+        random_sheet(jax.random.key(0), radius=1, input_radius=1),
+    ),
     "learner, momentum": (learner(backpropagation(square), optax.sgd(0.05, 0.9)), jnp.ones(3)),
     "learner, convolutional": (learner(backpropagation(brightness), optax.adam(1e-3)), FILTERS),
 }

@@ -7,5 +7,6 @@ except ImportError as error:
         "neuromanifold.estimators needs scikit-learn: pip install 'neuromanifold[estimators]'."
     ) from error
 
+from neuromanifold.estimators._map import SelfOrganizingMap as SelfOrganizingMap
 from neuromanifold.estimators._memory import AssociativeMemory as AssociativeMemory
 from neuromanifold.estimators._mixture import VariationalGaussianMixture as VariationalGaussianMixture
