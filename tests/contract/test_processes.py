@@ -25,6 +25,7 @@ from neuromanifold.learning.mixture import (
     mixture_ascent,
     stochastic_ascent,
 )
+from neuromanifold.learning.sparse import dictionary_learning, independent_components
 from neuromanifold.networks.decision import DriftDiffusion, LinearGaussian
 from neuromanifold.networks.energy import (
     Adaptive,
@@ -36,6 +37,7 @@ from neuromanifold.networks.energy import (
     path_integral_annealing,
     random_spins,
 )
+from neuromanifold.networks.generative import SparseCode, inference
 from neuromanifold.networks.memory import (
     AdatronLearning,
     Bidirectional,
@@ -52,6 +54,7 @@ from neuromanifold.networks.memory import (
     synchronous,
 )
 from neuromanifold.networks.random import RecurrentLayered, binary_network, random_deep_network
+from neuromanifold.theory.energy import ExactChain, ScaledLogarithm, path_proposal
 from neuromanifold.theory.meanfield import activation, binary_process, correlation_process, length_process
 from neuromanifold.theory.memory import GroupRecall, LayeredLaw, SignalToNoise, ThermalFamily
 
@@ -103,6 +106,8 @@ POINTS = (
 MIXTURE = default_prior(POINTS, 3, covariance="diagonal")
 GLASS = Ising(np.asarray(COUPLINGS))
 READS = random_spins(jax.random.key(3), 2, N)
+CODE = SparseCode([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]], 0.2)
+WHITE = np.linalg.solve(np.linalg.cholesky(np.cov(POINTS.T, bias=True)), (POINTS - POINTS.mean(0)).T).T
 OWNERS = np.arange(16, dtype=np.int32) % 3
 TABLE = {
     "gibbs": (gibbs(conditional, N, updates=3), CUE),
@@ -161,6 +166,17 @@ TABLE = {
     "parallel tempering": (parallel_tempering(GLASS, [2.0, 1.0]), READS),
     "path integral": (path_integral_annealing(GLASS, cooling("linear", 2.0, 0.1, 10), 0.5, 4), CUE),
     "annealing of any energy": (annealing_of(lambda x: -log_weight(x), flip, Hajek(1.0)), CUE),
+    "sparse code, ISTA": (inference(CODE, POINTS, "ista"), None),
+    "sparse code, FISTA": (inference(CODE, POINTS), None),
+    "dictionary learning": (
+        dictionary_learning(Minibatches(POINTS, 8, key=jax.random.key(0)), n_inference=3),
+        CODE,
+    ),
+    "independent components": (independent_components(WHITE), np.eye(2)),
+    "exact chain": (
+        ExactChain([0.0, 1.0, 0.5], path_proposal(3), ScaledLogarithm([1.0, 2.0])).process(),
+        np.eye(3)[:2],
+    ),
     "learner, momentum": (learner(backpropagation(square), optax.sgd(0.05, 0.9)), jnp.ones(3)),
     "learner, convolutional": (learner(backpropagation(brightness), optax.adam(1e-3)), FILTERS),
 }

@@ -106,9 +106,7 @@ class SparseCode(eqx.Module):
         off = jnp.maximum(jnp.abs(pull) - self.penalty, 0.0)
         return jnp.max(jnp.where(codes == 0, off, jnp.abs(pull - self.penalty * jnp.sign(codes))), -1)
 
-    def infer(
-        self, data: Float[Array, "*data n_features"], n_steps: int
-    ) -> Float[Array, "*data n_atoms"]:
+    def infer(self, data: Float[Array, "*data n_features"], n_steps: int) -> Float[Array, "*data n_atoms"]:
         """Codes after some steps of FISTA from 0, within another program."""
         process = _Inference.of(self, data, "fista")
         start = process.init(None, None)
