@@ -44,13 +44,11 @@ def test_inference_claims_fail_for_wrong_formulas(found, failing):
 
 def test_natural_claims_fail_where_fields_are_alike(natural, failing):
     experiment, record = natural
-    for what in ("area_mean", "orientation_mean", "kurtosis"):
-        swapped = {
-            f"atoms_{what}": record[f"principal_{what}"].values,
-            f"principal_{what}": record[f"atoms_{what}"].values,
-        }
-        words = failing(experiment, record, **swapped)
-        assert any(s.startswith("Atoms") for s in words), what
+    for what, wrong in (("area_mean", 0.9), ("orientation_mean", 0.0), ("kurtosis", -30.0)):
+        words = failing(experiment, record, **{f"atoms_{what}": wrong})
+        assert [s.startswith("Atoms") for s in words] == [True, True], what
+        words = failing(experiment, record, **{f"independent_{what}": wrong})
+        assert 1 <= len(words) <= 2, what
     assert failing(experiment, record, atoms_peak=0.0)
     assert failing(experiment, record, code_kurtosis=0.0)
     assert failing(experiment, record, active=0.9)

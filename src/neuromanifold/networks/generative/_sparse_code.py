@@ -163,7 +163,8 @@ class _Inference(eqx.Module):
         return InferenceState(codes, ahead, weight), None
 
     def energy(self, now: InferenceState) -> Array:
-        return self.code.energy(self.data, now.codes)
+        """Of all data together."""
+        return jnp.sum(self.code.energy(self.data, now.codes))
 
 
 def inference(code: SparseCode, data: Any, method: str = "fista") -> Process:
