@@ -50,10 +50,10 @@ def test_natural_claims_fail_where_fields_are_alike(natural, failing):
         words = failing(experiment, record, **{f"independent_{what}": wrong})
         assert 1 <= len(words) <= 2, what
     assert failing(experiment, record, atoms_peak=0.0)
-    assert failing(experiment, record, code_kurtosis=0.0)
+    assert failing(experiment, record, code_kurtosis=-100.0)
     assert failing(experiment, record, active=0.9)
     assert failing(experiment, record, control_kurtosis=3.0)
-    assert failing(experiment, record, principal_area_mean=0.25)
+    assert failing(experiment, record, principal_area_mean=0.65)
 
 
 def test_measures_know_simple_fields():

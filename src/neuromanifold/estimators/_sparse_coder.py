@@ -57,10 +57,10 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     >>> import numpy as np
     >>> from neuromanifold.estimators import SparseCoder
     >>> random = np.random.default_rng(0)
-    >>> atoms = np.linalg.qr(random.normal(size=(8, 8)))[0]
-    >>> rows = np.where(random.random((500, 8)) < 0.15, 2.0, 0.0) @ atoms
-    >>> coder = SparseCoder(alpha=0.1, max_iter=100, random_state=0).fit(rows)
-    >>> bool((np.abs(atoms @ coder.components_.T).max(1) > 0.99).all())
+    >>> atoms = np.linalg.qr(random.normal(size=(16, 16)))[0]
+    >>> rows = random.choice([-1, 0, 1], (1000, 16), p=[0.06, 0.88, 0.06]) @ atoms
+    >>> coder = SparseCoder(alpha=0.2, random_state=0).fit(rows)
+    >>> bool((np.abs(atoms @ coder.components_.T).max(1) > 0.95).mean() > 0.9)
     True
     """
 

@@ -113,9 +113,10 @@ class SherringtonKirkpatrick:
         """Parisi's formula, its correction, the paramagnet."""
         sizes, ladder = np.array(self.sizes), np.array(self.temperatures)
         energy, error = finite_size_energy(sizes)
-        hot = ladder[ladder > 1 + self.n_units ** (-1 / 3)]
+        warm = 1 + self.n_units ** (-1 / 3)
+        hot = ladder[ladder > warm]
         order = 1 / (self.n_units * (1 - hot**-2.0))
-        fine = np.linspace(1.1, 1.05 * ladder[0], 40)
+        fine = np.linspace(warm, 1.05 * ladder[0], 40)
         broken = [ground_state(k).energy for k in range(3)]
         attributes = {"long_name": "energy per unit", "units": "1"}
         return xr.Dataset(
@@ -142,7 +143,7 @@ class SherringtonKirkpatrick:
                     ("hot",),
                     long_name="energy of the paramagnet",
                 ),
-                "line": ("fine", -0.5 / fine, attributes),
+                "line": ("fine", paramagnet_energy(fine, self.n_units), attributes),
             },
             coords={
                 "size": ("size", sizes, {"long_name": "units N", "units": "1"}),
@@ -298,7 +299,7 @@ class SherringtonKirkpatrick:
         left.set(xlabel="$N^{-2/3}$", ylabel="ground-state energy per unit", xlim=(0, None))
         left.legend(frameon=False, fontsize=8, loc="upper left")
         ladder = record["temperature"].values
-        theory(right, record["fine"], record["line"], label="paramagnet −1/(2T)")
+        theory(right, record["fine"], record["line"], label=f"paramagnet, N = {self.n_units}")
         for index, (name, label) in enumerate((("energy", "energy"), ("by_parts", "from the overlap")), 1):
             shown = read_measured(record, name)
             simulation(right, ladder, shown.mean, shown.standard_error, index, label=label)
