@@ -26,6 +26,7 @@ from neuromanifold.learning.mixture import (
     mixture_ascent,
     stochastic_ascent,
 )
+from neuromanifold.learning.sparse import dictionary_learning, independent_components
 from neuromanifold.networks.decision import DriftDiffusion, LinearGaussian
 from neuromanifold.networks.energy import (
     Adaptive,
@@ -37,6 +38,7 @@ from neuromanifold.networks.energy import (
     path_integral_annealing,
     random_spins,
 )
+from neuromanifold.networks.generative import SparseCode, inference
 from neuromanifold.networks.memory import (
     AdatronLearning,
     Bidirectional,
@@ -54,6 +56,7 @@ from neuromanifold.networks.memory import (
 )
 from neuromanifold.networks.random import RecurrentLayered, binary_network, random_deep_network
 from neuromanifold.networks.selforganizing import Lattice, bars, random_map, random_sheet
+from neuromanifold.theory.energy import ExactChain, ScaledLogarithm, path_proposal
 from neuromanifold.theory.meanfield import activation, binary_process, correlation_process, length_process
 from neuromanifold.theory.memory import GroupRecall, LayeredLaw, SignalToNoise, ThermalFamily
 
@@ -110,6 +113,8 @@ MIXTURE = default_prior(POINTS, 3, covariance="diagonal")
 GLASS = Ising(np.asarray(COUPLINGS))
 READS = random_spins(jax.random.key(3), 2, N)
 MAP = random_map(jax.random.key(5), Lattice((2, 3), "hexagonal"), POINTS)
+CODE = SparseCode([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]], 0.2)
+WHITE = np.linalg.solve(np.linalg.cholesky(np.cov(POINTS.T, bias=True)), (POINTS - POINTS.mean(0)).T).T
 OWNERS = np.arange(16, dtype=np.int32) % 3
 TABLE = {
     "gibbs": (gibbs(conditional, N, updates=3), CUE),
@@ -176,6 +181,17 @@ TABLE = {
     "columns": (
         normalised_hebb(vertical_bar, 0.1),
         random_sheet(jax.random.key(0), radius=1, input_radius=1),
+    ),
+    "sparse code, ISTA": (inference(CODE, POINTS, "ista"), None),
+    "sparse code, FISTA": (inference(CODE, POINTS), None),
+    "dictionary learning": (
+        dictionary_learning(Minibatches(POINTS, 8, key=jax.random.key(0)), n_inference=3),
+        CODE,
+    ),
+    "independent components": (independent_components(WHITE), np.eye(2)),
+    "exact chain": (
+        ExactChain([0.0, 1.0, 0.5], path_proposal(3), ScaledLogarithm([1.0, 2.0])).process(),
+        np.eye(3)[:2],
     ),
     "learner, momentum": (learner(backpropagation(square), optax.sgd(0.05, 0.9)), jnp.ones(3)),
     "learner, convolutional": (learner(backpropagation(brightness), optax.adam(1e-3)), FILTERS),

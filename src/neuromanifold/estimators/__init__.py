@@ -10,3 +10,4 @@ except ImportError as error:
 from neuromanifold.estimators._map import SelfOrganizingMap as SelfOrganizingMap
 from neuromanifold.estimators._memory import AssociativeMemory as AssociativeMemory
 from neuromanifold.estimators._mixture import VariationalGaussianMixture as VariationalGaussianMixture
+from neuromanifold.estimators._sparse_coder import SparseCoder as SparseCoder
