@@ -1,5 +1,6 @@
 """Networks that organise themselves: Hebbian neurons and fields, maps, columns."""
 
+from neuromanifold.networks.selforganizing._field import NeuralField as NeuralField
 from neuromanifold.networks.selforganizing._hebb import HebbNeuron as HebbNeuron
 from neuromanifold.networks.selforganizing._hebb import mean_shift_step as mean_shift_step
 from neuromanifold.networks.selforganizing._inhibition import InhibitedNeuron as InhibitedNeuron
