@@ -14,6 +14,8 @@ COMMANDS = (
     ("benchmarks.learning", "--growth"),
     ("benchmarks.mixture", "--large"),
     ("benchmarks.diagrams",),
+    ("benchmarks.annealing",),
+    ("benchmarks.annealing", "--growth"),
 )
 
 if __name__ == "__main__":

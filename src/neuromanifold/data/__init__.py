@@ -17,6 +17,7 @@ from neuromanifold.data._hierarchy import hierarchical_patterns as hierarchical_
 from neuromanifold.data._hierarchy import mixed_state as mixed_state
 from neuromanifold.data._hierarchy import whole_families as whole_families
 from neuromanifold.data._idx import read_idx as read_idx
+from neuromanifold.data._ising_instances import sherrington_kirkpatrick as sherrington_kirkpatrick
 from neuromanifold.data._patches import Whitened as Whitened
 from neuromanifold.data._patches import cut_patches as cut_patches
 from neuromanifold.data._patches import natural_pictures as natural_pictures
