@@ -250,6 +250,9 @@ def test_the_linear_limit_is_ojas_flow(double):
     assert np.allclose(neuron.velocity(w, inputs), expected, rtol=1e-12)
     learned = neuron.learn(inputs, w, duration=200.0, dt=0.2)
     values, vectors = np.linalg.eigh(covariance)
+    # From anywhere, what is along another eigenvector fades at the difference of the eigenvalues.
+    growth = vectors.T @ np.asarray(neuron.velocity(w, inputs)) / (vectors.T @ np.asarray(w))
+    assert np.allclose(growth - growth[-1], values - values[-1], rtol=1e-9, atol=1e-12)
     # Euler's steps gain some length.
     unit = learned.weights / jnp.linalg.norm(learned.weights)
     assert abs(float(unit @ vectors[:, -1])) == pytest.approx(1, abs=1e-9)

@@ -52,8 +52,9 @@ _WORLDS = ("natural", "scrambled")
             "a threshold and learned inhibition are given patches of a picture whose spectrum was flattened, "
             "all of one length. Their fields are oriented edges, wide or narrow as the ratio of the "
             "learning rates has it. To such a field most patches of the natural picture say little and a few "
-            "say much. In a picture with the same spectrum and random phases they say what Gaussian noise "
-            "says: what the neurons have found is not in the correlations of pairs."
+            "say much: the fourth moment of the answers is above that of Gaussian noise. For a picture with "
+            "the same spectrum and random phases it is below: what the neurons have found is not in the "
+            "spectrum."
         ),
         equations=(
             ("Linear", r"\dot W = W C - \mathrm{tril}(W C W^\top) W, \quad w_k \to e_k, \ \lambda_k"),
@@ -270,7 +271,7 @@ class HebbNaturalPatches:
         rows = 2 if record.sizes["component"] % 2 == 0 else 1
         parts = record["components"].values
         _mosaic(first, parts.reshape(rows, -1, *parts.shape[1:]))
-        first.set(xlabel="linear neurons, in order", ylabel="row of pixels", xticks=[], yticks=[])
+        first.set(xlabel="linear neurons, in order", ylabel="fields as pictures", xticks=[], yticks=[])
         for axis, world in ((second, "natural"), (third, "scrambled")):
             fields = record["fields"].sel(world=world).values
             _mosaic(axis, fields)
