@@ -20,6 +20,7 @@ from neuromanifold.dynamics import Process, block_gibbs, cooling, gibbs, glauber
 from neuromanifold.experiments.populations._cells import MemoryCells
 from neuromanifold.learning import Minibatches, backpropagation, learner
 from neuromanifold.learning.competitive import batch_map, normalised_hebb, online_map
+from neuromanifold.learning.hebbian import sampled, sanger_change
 from neuromanifold.learning.mixture import (
     default_prior,
     initial_statistics,
@@ -55,7 +56,14 @@ from neuromanifold.networks.memory import (
     synchronous,
 )
 from neuromanifold.networks.random import RecurrentLayered, binary_network, random_deep_network
-from neuromanifold.networks.selforganizing import Lattice, bars, random_map, random_sheet
+from neuromanifold.networks.selforganizing import (
+    HebbPopulation,
+    InhibitedWeights,
+    Lattice,
+    bars,
+    random_map,
+    random_sheet,
+)
 from neuromanifold.theory.energy import ExactChain, ScaledLogarithm, path_proposal
 from neuromanifold.theory.meanfield import activation, binary_process, correlation_process, length_process
 from neuromanifold.theory.memory import GroupRecall, LayeredLaw, SignalToNoise, ThermalFamily
@@ -100,6 +108,10 @@ def brightness(network, batch, key):
 
 def vertical_bar(key, t):
     return jnp.asarray(bars([1.2], input_radius=1)[0], jnp.float32)
+
+
+def unit_pair(key):
+    return jax.random.normal(key, (2,)) / jnp.sqrt(2.0)
 
 
 PAIR = np.linspace(-1, 1, 16, dtype=np.float32).reshape(2, 8)
@@ -159,6 +171,14 @@ TABLE = {
     "recall, bidirectional": (Bidirectional(PATTERNS, -PATTERNS[:, :5]).process(), CUE),
     "recall, layers": (LayeredMemory([PATTERNS, PATTERNS[:, :7], -PATTERNS]).process(), CUE),
     "layered law": (LayeredLaw(jnp.array([0.2, 0.1, 0.3])).process(), jnp.array([0.4, 0.9])),
+    "Hebbian neurons, online": (
+        learner(sampled(HebbPopulation(ratios=[0.2, 0.5]).change, unit_pair), optax.sgd(0.05)),
+        InhibitedWeights(jnp.full((2, 2), 0.3), jnp.zeros(2)),
+    ),
+    "principal components, online": (
+        learner(sampled(sanger_change, unit_pair, batch=2), optax.sgd(0.05)),
+        jnp.full((2, 2), 0.3),
+    ),
     "drift diffusion": (DriftDiffusion(0.5, 1.0, 1.0, dt=0.1).process(), jnp.zeros(5)),
     "hidden state": (LinearGaussian([[0.9]], [[1.0]], [[0.2]], [[0.5]]).process(3), None),
     "macroscopic recall of a family": (ThermalFamily(0.3, 4, 2.0).process(), 0.1),
