@@ -1,1 +1,14 @@
-"""Energy machines: Ising and QUBO energies and their annealing, Boltzmann machines, restricted and not."""
+"""Energy machines: networks whose states follow the law of an energy, and learn by changing it."""
+
+from neuromanifold.networks.energy._partition import AnnealedPartition as AnnealedPartition
+from neuromanifold.networks.energy._partition import Annealing as Annealing
+from neuromanifold.networks.energy._partition import annealed_partition as annealed_partition
+from neuromanifold.networks.energy._restricted import RestrictedBoltzmann as RestrictedBoltzmann
+from neuromanifold.networks.energy._tempering import TemperingInfo as TemperingInfo
+from neuromanifold.networks.energy._tempering import coldest as coldest
+from neuromanifold.networks.energy._tempering import parallel_tempering as parallel_tempering
+from neuromanifold.networks.energy._units import Bernoulli as Bernoulli
+from neuromanifold.networks.energy._units import Gaussian as Gaussian
+from neuromanifold.networks.energy._units import Softmax as Softmax
+from neuromanifold.networks.energy._units import Spins as Spins
+from neuromanifold.networks.energy._units import Units as Units
