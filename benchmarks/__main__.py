@@ -14,6 +14,8 @@ COMMANDS = (
     ("benchmarks.learning", "--growth"),
     ("benchmarks.mixture", "--large"),
     ("benchmarks.diagrams",),
+    ("benchmarks.restricted",),
+    ("benchmarks.restricted", "--growth"),
 )
 
 if __name__ == "__main__":
