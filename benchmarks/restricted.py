@@ -4,10 +4,10 @@
     OMP_NUM_THREADS=1 taskset -c 0 python -m benchmarks.restricted --growth    exponents of time in both sizes
 
 784 visible and 256 hidden units, 10,000 binary pictures (scikit-learn's digits, enlarged and drawn pixel by
-pixel), batches of 100 in the order of the data, rate .1, float32 with us. scikit-learn's rule is PCD with one
-step, in the precision of its input; learnergy's is CD-1 on torch. Each peer is compared with our same rule.
-learnergy is used where it can be imported (benchmarks/peers/restricted.txt). Quality is judged by one function
-for all: the pseudo-likelihood of the data, from every pixel flipped in turn for some pictures.
+pixel), batches of 100 in the order of the data, rate .1, float32 with us. scikit-learn's rule is PCD with
+one step, in the precision of its input; learnergy's is CD-1 on torch. Each is compared with our same rule.
+learnergy is used where it can be imported (benchmarks/peers/restricted.txt). Quality is judged by one
+function for all: the pseudo-likelihood of the data, from every pixel flipped in turn for some pictures.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Ordered(eqx.Module):
     data: jax.Array
 
     def __call__(self, t: Any) -> Batch:
+        """The batch of step t."""
         first = (t % (len(self.data) // BATCH)) * BATCH
         return Batch(jax.lax.dynamic_slice_in_dim(self.data, first, BATCH), jnp.ones(BATCH))
 
@@ -63,7 +64,9 @@ def pseudo_likelihood(w: np.ndarray, b: np.ndarray, c: np.ndarray, data: np.ndar
     for v in data:
         field = c + w @ v
         step = w * (1 - 2 * v)
-        change = (1 - 2 * v) * b + (np.logaddexp(0, field[:, None] + step) - np.logaddexp(0, field)[:, None]).sum(0)
+        change = (1 - 2 * v) * b + (
+            np.logaddexp(0, field[:, None] + step) - np.logaddexp(0, field)[:, None]
+        ).sum(0)
         total -= np.logaddexp(0, change).sum()
     return total / len(data)
 
@@ -87,7 +90,9 @@ def ours(data: np.ndarray, n_hidden: int, rule: str) -> Callable[[], tuple[Any, 
 
 def scikit(data: np.ndarray, n_hidden: int) -> Callable[[], tuple[Any, Any, Any]]:
     def epoch() -> tuple[Any, Any, Any]:
-        model = BernoulliRBM(n_hidden, learning_rate=RATE, batch_size=BATCH, n_iter=1, random_state=0).fit(data)
+        model = BernoulliRBM(n_hidden, learning_rate=RATE, batch_size=BATCH, n_iter=1, random_state=0).fit(
+            data
+        )
         return model.components_, model.intercept_visible_, model.intercept_hidden_
 
     return epoch
@@ -147,7 +152,10 @@ def main(n_hidden: int = 256, repetitions: int = 5) -> dict[str, float]:
         if not name.startswith("ours"):
             mine = "ours, PCD-1" if "PCD" in name else "ours, CD-1"
             ratios[name] = medians[name] / medians[mine]
-            print(f"{name} / {mine} = {ratios[name]:.2f}; / ours, CD-1 = {medians[name] / medians['ours, CD-1']:.2f}")
+            print(
+                f"{name} / {mine} = {ratios[name]:.2f}; "
+                f"/ ours, CD-1 = {medians[name] / medians['ours, CD-1']:.2f}"
+            )
     if torch_peer is None:
         print("learnergy cannot be imported: see benchmarks/peers/restricted.txt")
     return ratios

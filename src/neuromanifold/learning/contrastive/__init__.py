@@ -8,3 +8,5 @@ from neuromanifold.learning.contrastive._likelihood import likelihood as likelih
 from neuromanifold.learning.contrastive._model import ContrastiveInfo as ContrastiveInfo
 from neuromanifold.learning.contrastive._model import EnergyModel as EnergyModel
 from neuromanifold.learning.contrastive._model import contrast as contrast
+from neuromanifold.learning.contrastive._phases import PhaseDifference as PhaseDifference
+from neuromanifold.learning.contrastive._phases import phase_difference as phase_difference

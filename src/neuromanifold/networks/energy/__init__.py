@@ -1,5 +1,8 @@
 """Energy machines: networks whose states follow the law of an energy, and learn by changing it."""
 
+from neuromanifold.networks.energy._boltzmann import BoltzmannMachine as BoltzmannMachine
+from neuromanifold.networks.energy._gaussian import GaussianInfo as GaussianInfo
+from neuromanifold.networks.energy._gaussian import GaussianLearning as GaussianLearning
 from neuromanifold.networks.energy._partition import AnnealedPartition as AnnealedPartition
 from neuromanifold.networks.energy._partition import Annealing as Annealing
 from neuromanifold.networks.energy._partition import annealed_partition as annealed_partition

@@ -1,0 +1,54 @@
+"""The experiments on energy machines at small sizes: claims hold, and fail for wrong formulas."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from neuromanifold.experiments.energy import GaussianMachine
+
+
+@pytest.fixture(scope="module")
+def gaussian(reproduced):
+    experiment = GaussianMachine()
+    return experiment, reproduced(experiment)
+
+
+def holding(made, labelled):
+    experiment, record = made
+    failed = [claim.statement for claim in experiment.claims(record) if not claim.holds]
+    assert failed == []
+    labelled(experiment.draw(record))
+
+
+def test_gaussian_machine(gaussian, labelled, failing):
+    holding(gaussian, labelled)
+    experiment, record = gaussian
+    values = np.array(experiment.eigenvalues)
+    # The singular value of a factor model without the machine's own noise.
+    wrong = failing(experiment, record, singular_expected=np.sqrt(1 - 1 / values[:3] ** 2))
+    assert len(wrong) >= 15
+    assert failing(experiment, record, divergence_expected=record["divergence_expected"].values[::-1])
+    # Every choice stable, as "m = k is stable" has it.
+    calm = np.minimum(record["rate_expected"].values, 0)
+    assert len(failing(experiment, record, rate_expected=calm)) == 6
+    assert (
+        len(failing(experiment, record, relaxation_expected=record["relaxation_expected"].values[::-1])) == 2
+    )
+    assert len(failing(experiment, record, variance_expected=values)) == 3
+
+
+@pytest.mark.parametrize(
+    "kind, change, message",
+    [
+        (GaussianMachine, {"eigenvalues": (2.0, 3.0)}, "eigenvalues must fall strictly"),
+        (
+            GaussianMachine,
+            {"eigenvalues": (3.0, 2.0, 0.5)},
+            "must hold more than n_hidden = 3 values above 1",
+        ),
+    ],
+)
+def test_bad_parameters_are_refused(kind, change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(kind(), **change)
