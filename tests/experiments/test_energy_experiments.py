@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from neuromanifold.experiments.energy import GaussianMachine
+from neuromanifold.experiments.energy import BoltzmannExact, GaussianMachine
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,19 @@ def test_gaussian_machine(gaussian, labelled, failing):
         len(failing(experiment, record, relaxation_expected=record["relaxation_expected"].values[::-1])) == 2
     )
     assert len(failing(experiment, record, variance_expected=values)) == 3
+
+
+def test_boltzmann_exact(reproduced, labelled, failing):
+    experiment = BoltzmannExact()
+    record = reproduced(experiment)
+    holding((experiment, record), labelled)
+    # Laws of other temperatures.
+    assert len(failing(experiment, record, law=record["law"].values[::-1])) == 2
+    # Levels without the factor of how many share.
+    assert failing(experiment, record, levels=record["levels"].values / 2) == [
+        "encoder: every start rests just above a level of shared codes."
+    ]
+    assert len(failing(experiment, record, code=np.array([[0.0, 1.0]] * 4))) == 1
 
 
 @pytest.mark.parametrize(

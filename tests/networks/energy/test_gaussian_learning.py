@@ -13,18 +13,20 @@ W = np.array([[0.5, 0.2, 0.1], [-0.1, 0.4, 0.3]])
 
 def test_velocity_is_the_difference_of_sampled_averages(key):
     machine = RestrictedBoltzmann(Gaussian(3), Gaussian(2), W.astype(np.float32))
-    n = 20_000
+    n = 8000
     data = np.random.default_rng(0).multivariate_normal(np.zeros(3), C, n).astype(np.float32)
     near = np.asarray(machine.sweep(key, jax.numpy.asarray(data)))
     far = np.asarray(run(machine.process(), key, np.zeros((n, 3)), 40).state)
     for rule, v in (("cd", near), ("ml", far)):
         # <h v^T> with h averaged given v.
         samples = np.einsum("ki,si,sj->skj", W, data, data) - np.einsum("ki,si,sj->skj", W, v, v)
-        expected = np.asarray(GaussianLearning(C, rule).velocity(0.0, W.astype(np.float32)))
+        expected = np.asarray(GaussianLearning(C, rule).velocity(0.0, jax.numpy.asarray(W, np.float32)))
         z = (samples.mean(0) - expected) / (samples.std(0) / np.sqrt(n))
         assert abs(z).max() < 5
         other = np.asarray(
-            GaussianLearning(C, "ml" if rule == "cd" else "cd").velocity(0.0, W.astype(np.float32))
+            GaussianLearning(C, {"ml": "cd", "cd": "ml"}[rule]).velocity(
+                0.0, jax.numpy.asarray(W, np.float32)
+            )
         )
         assert abs((samples.mean(0) - other) / (samples.std(0) / np.sqrt(n))).max() > 5
 

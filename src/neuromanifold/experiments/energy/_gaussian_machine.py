@@ -60,9 +60,9 @@ _SOLVED = "the tolerance of the solver"
         sources=("karakidaokadaamari2016", "tippingbishop1999"),
         caption=(
             "Left: singular values of W in time from a small random start, by maximum likelihood (points) "
-            "and by CD-1 (crosses); lines: the stable equilibrium. Middle: rates of the linearised flow in the "
-            "states reached from four kinds of starts, numerical against theory. Right: variance of samples "
-            "of the learnt machine along the components; the machine cannot go below 1."
+            "and by CD-1 (crosses); lines: the stable equilibrium. Middle: rates of the linearised flow in "
+            "the states reached from four kinds of starts, numerical against theory. Right: variance of "
+            "samples of the learnt machine along the components; the machine cannot go below 1."
         ),
     ),
     full={"n_chains": 100_000, "n_starts": 8},

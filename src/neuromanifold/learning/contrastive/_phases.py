@@ -61,7 +61,7 @@ class PhaseDifference(eqx.Module):
 def phase_difference(batches: Callable[..., Any], begin: Any, n_sweeps: int = 10) -> PhaseDifference:
     """Clamped minus free averages as a signal, for `learner`.
 
-    The parameters have `log_joint(u)`, `clamp(key, v)` and `process(clamped=...)`, as `BoltzmannMachine` does.
+    The parameters have `log_joint(u)`, `clamp(key, v)` and `process(clamped=...)`, as a Boltzmann machine.
 
     Args:
         batches: `batches(t)` -> the `Batch` of visible states of step t.

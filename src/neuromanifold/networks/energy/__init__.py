@@ -3,6 +3,11 @@
 from neuromanifold.networks.energy._boltzmann import BoltzmannMachine as BoltzmannMachine
 from neuromanifold.networks.energy._gaussian import GaussianInfo as GaussianInfo
 from neuromanifold.networks.energy._gaussian import GaussianLearning as GaussianLearning
+from neuromanifold.networks.energy._ica import AveragedLearning as AveragedLearning
+from neuromanifold.networks.energy._ica import interaction_matrix as interaction_matrix
+from neuromanifold.networks.energy._ica import interaction_solution as interaction_solution
+from neuromanifold.networks.energy._ica import unmixing_error as unmixing_error
+from neuromanifold.networks.energy._ica import whitened as whitened
 from neuromanifold.networks.energy._partition import AnnealedPartition as AnnealedPartition
 from neuromanifold.networks.energy._partition import Annealing as Annealing
 from neuromanifold.networks.energy._partition import annealed_partition as annealed_partition

@@ -39,7 +39,7 @@ class BoltzmannMachine(eqx.Module):
         couplings: w, shape (N, N), symmetric with zero diagonal; only the pairs are kept, as `weights`.
         bias: b, a number or shape (N,).
         n_visible: how many units, the first ones, are visible, in [1, N].
-        temperature: T > 0.
+        temperature: T > 0; learning does not change it.
         connected: shape (N, N), symmetric, True for pairs that have a coupling and may learn one; None for
             all pairs.
 
@@ -51,9 +51,9 @@ class BoltzmannMachine(eqx.Module):
     weights: Float[Array, " pairs"]
     bias: Float[Array, " n_units"]
     connected: Bool[Array, " pairs"]
+    temperature: Float[Array, ""]
     n_units: int = eqx.field(static=True)
     n_visible: int = eqx.field(static=True)
-    temperature: float = eqx.field(static=True)
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class BoltzmannMachine(eqx.Module):
         require(w.ndim == 2 and w.shape[0] == w.shape[1], "couplings", "be a square matrix", w.shape)
         self.n_units = n = w.shape[0]
         self.n_visible = check_integer("n_visible", n_visible, 1, n)
-        self.temperature = check_real("temperature", temperature, 0, open_low=True)
+        check_real("temperature", temperature, 0, open_low=True)
         allowed = np.ones((n, n), bool) if connected is None else np.asarray(connected)
         fits = allowed.shape == (n, n) and allowed.dtype == bool and np.array_equal(allowed, allowed.T)
         require(fits, "connected", f"be a symmetric {n} x {n} matrix of truth values", connected)
@@ -79,6 +79,7 @@ class BoltzmannMachine(eqx.Module):
             require(not len(stray), "couplings", "be zero where `connected` is False", stray[:1].tolist())
         upper = np.triu_indices(n, 1)
         self.weights = jnp.asarray(w, float)[upper]
+        self.temperature = jnp.asarray(temperature, self.weights.dtype)
         self.connected = jnp.asarray(allowed[upper])
         if not isinstance(bias, Tracer):
             shape = check_finite("bias", bias).shape
@@ -89,7 +90,9 @@ class BoltzmannMachine(eqx.Module):
     def couplings(self) -> Float[Array, "n_units n_units"]:
         """The symmetric matrix w, zero where units are not connected."""
         kept = jnp.where(self.connected, self.weights, 0.0)
-        upper = jnp.zeros((self.n_units, self.n_units), kept.dtype).at[np.triu_indices(self.n_units, 1)].set(kept)
+        upper = (
+            jnp.zeros((self.n_units, self.n_units), kept.dtype).at[np.triu_indices(self.n_units, 1)].set(kept)
+        )
         return upper + upper.T
 
     def energy(self, u: Float[Array, "*batch n_units"]) -> Float[Array, "*batch"]:
@@ -98,7 +101,7 @@ class BoltzmannMachine(eqx.Module):
 
     def log_joint(self, u: Float[Array, "*batch n_units"]) -> Float[Array, "*batch"]:
         """-E(u)/T: the logarithm of the law of all units, up to a constant."""
-        return -self.energy(u) / self.temperature
+        return -self.energy(u) / jax.lax.stop_gradient(self.temperature)
 
     def log_weight(self, v: Float[Array, "*batch n_visible"]) -> Float[Array, "*batch"]:
         """The logarithm of the law of the visible units, up to a constant: a sum over hidden states.
@@ -110,7 +113,9 @@ class BoltzmannMachine(eqx.Module):
         if n_hidden == 0:
             return self.log_joint(v)
         count = 2**n_hidden
-        require(count <= LARGEST_SUM, "the number of hidden units", "be at most 20 to be summed over", n_hidden)
+        require(
+            count <= LARGEST_SUM, "the number of hidden units", "be at most 20 to be summed over", n_hidden
+        )
         hidden = Bernoulli(n_hidden)
 
         def one(v: Array) -> Array:
@@ -145,9 +150,7 @@ class BoltzmannMachine(eqx.Module):
         """P(u_i = 1) given all others."""
         return jax.nn.sigmoid((self.couplings[i] @ u + self.bias[i]) / self.temperature)
 
-    def clamp(
-        self, key: Key[Array, ""], v: Float[Array, "batch n_visible"]
-    ) -> Float[Array, "batch n_units"]:
+    def clamp(self, key: Key[Array, ""], v: Float[Array, "batch n_visible"]) -> Float[Array, "batch n_units"]:
         """Visible units at given values, hidden ones at random: where the clamped phase begins."""
         hidden = jax.random.bernoulli(key, 0.5, (len(v), self.n_units - self.n_visible))
         return jnp.concatenate([v, hidden.astype(v.dtype)], 1)
