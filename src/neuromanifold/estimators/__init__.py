@@ -9,3 +9,5 @@ except ImportError as error:
 
 from neuromanifold.estimators._memory import AssociativeMemory as AssociativeMemory
 from neuromanifold.estimators._mixture import VariationalGaussianMixture as VariationalGaussianMixture
+from neuromanifold.estimators._rbm import BernoulliRBM as BernoulliRBM
+from neuromanifold.estimators._rbm import GaussianRBM as GaussianRBM

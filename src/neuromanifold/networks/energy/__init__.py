@@ -11,6 +11,11 @@ from neuromanifold.networks.energy._ica import whitened as whitened
 from neuromanifold.networks.energy._partition import AnnealedPartition as AnnealedPartition
 from neuromanifold.networks.energy._partition import Annealing as Annealing
 from neuromanifold.networks.energy._partition import annealed_partition as annealed_partition
+from neuromanifold.networks.energy._recurrent_autoencoder import AutoencoderWeights as AutoencoderWeights
+from neuromanifold.networks.energy._recurrent_autoencoder import (
+    RecurrentAutoencoder as RecurrentAutoencoder,
+)
+from neuromanifold.networks.energy._recurrent_autoencoder import Settled as Settled
 from neuromanifold.networks.energy._restricted import RestrictedBoltzmann as RestrictedBoltzmann
 from neuromanifold.networks.energy._tempering import TemperingInfo as TemperingInfo
 from neuromanifold.networks.energy._tempering import coldest as coldest

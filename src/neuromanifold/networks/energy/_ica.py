@@ -23,6 +23,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from neuromanifold._base import check_choice, check_finite, require
@@ -55,7 +56,7 @@ class AveragedLearning(eqx.Module):
         self.rule = check_choice("rule", rule, ("ml", "cd"))
         shape = np.shape(points)
         require(len(shape) == 2 and shape[0] > 0, "points", "have shape (n_points, n)", shape)
-        if not isinstance(points, jax.core.Tracer):
+        if not isinstance(points, Tracer):
             check_finite("points", points)
         self.points = jnp.asarray(points, float)
         if weights is None:

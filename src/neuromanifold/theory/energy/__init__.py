@@ -1,5 +1,9 @@
 """What energy machines learn: equilibria of their learning, how stable, and how good."""
 
+from neuromanifold.theory.energy._autoencoder import LinearAutoencoder as LinearAutoencoder
+from neuromanifold.theory.energy._autoencoder import StepAutoencoder as StepAutoencoder
+from neuromanifold.theory.energy._autoencoder import linear_autoencoder as linear_autoencoder
+from neuromanifold.theory.energy._autoencoder import step_autoencoder as step_autoencoder
 from neuromanifold.theory.energy._boltzmann import boltzmann_law as boltzmann_law
 from neuromanifold.theory.energy._boltzmann import shared_code_levels as shared_code_levels
 from neuromanifold.theory.energy._gaussian_machine import GaussianEquilibrium as GaussianEquilibrium
