@@ -19,6 +19,7 @@ from neuromanifold.data.populations import stimulus_set
 from neuromanifold.dynamics import Process, block_gibbs, cooling, gibbs, glauber, little, metropolis, run
 from neuromanifold.experiments.populations._cells import MemoryCells
 from neuromanifold.learning import Minibatches, backpropagation, learner
+from neuromanifold.learning.contrastive import contrastive_divergence, persistent_divergence, phase_difference
 from neuromanifold.learning.mixture import (
     default_prior,
     initial_statistics,
@@ -26,6 +27,14 @@ from neuromanifold.learning.mixture import (
     stochastic_ascent,
 )
 from neuromanifold.networks.decision import DriftDiffusion, LinearGaussian
+from neuromanifold.networks.energy import (
+    Annealing,
+    Bernoulli,
+    BoltzmannMachine,
+    GaussianLearning,
+    RestrictedBoltzmann,
+    parallel_tempering,
+)
 from neuromanifold.networks.memory import (
     AdatronLearning,
     Bidirectional,
@@ -92,6 +101,10 @@ POINTS = (
 )
 MIXTURE = default_prior(POINTS, 3, covariance="diagonal")
 OWNERS = np.arange(16, dtype=np.int32) % 3
+BITS = (PATTERNS[:, :4] > 0).astype(np.float32)
+LAYERS = RestrictedBoltzmann.random(jax.random.key(3), Bernoulli(4), Bernoulli(3), 0.5)
+UNITS = BoltzmannMachine(np.zeros((5, 5), np.float32), n_visible=4)
+ROWS = Minibatches(BITS, 2, key=jax.random.key(0))
 TABLE = {
     "gibbs": (gibbs(conditional, N, updates=3), CUE),
     "block gibbs": (block_gibbs([resample]), CUE),
@@ -143,6 +156,20 @@ TABLE = {
     "mixture, natural gradient": (
         stochastic_ascent(MIXTURE, Minibatches(POINTS, 5, key=jax.random.key(0)), 16),
         initial_statistics(MIXTURE, POINTS, OWNERS),
+    ),
+    "restricted machine": (LAYERS.process(), BITS),
+    "restricted machine, tempered": (parallel_tempering(LAYERS, [0.0, 0.5, 1.0]), BITS),
+    "restricted machine, annealed": (
+        Annealing(LAYERS, jnp.linspace(0, 1, 31), LAYERS.visible_bias).process(),
+        np.zeros(4, np.float32),
+    ),
+    "boltzmann machine": (UNITS.process(), np.ones(5, np.float32)),
+    "gaussian machine": (GaussianLearning(np.diag([3.0, 0.5])).process(0.1), np.array([[0.1, 0.2]])),
+    "learner, CD-2": (learner(contrastive_divergence(ROWS, 2), optax.sgd(0.1)), LAYERS),
+    "learner, PCD": (learner(persistent_divergence(ROWS, BITS), optax.sgd(0.1)), LAYERS),
+    "learner, two phases": (
+        learner(phase_difference(ROWS, np.ones((3, 5), np.float32), 1), optax.sgd(0.1)),
+        UNITS,
     ),
     "learner, momentum": (learner(backpropagation(square), optax.sgd(0.05, 0.9)), jnp.ones(3)),
     "learner, convolutional": (learner(backpropagation(brightness), optax.adam(1e-3)), FILTERS),

@@ -11,6 +11,7 @@ from neuromanifold.estimators import BernoulliRBM, GaussianRBM
 ROWS = np.repeat([[0, 0, 1, 1], [1, 1, 0, 0]], 50, axis=0).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("model", [BernoulliRBM(4, n_iter=1), GaussianRBM(4, n_iter=1)])
 def test_scikit_learn_accepts_it(model):

@@ -5,7 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from neuromanifold.experiments.energy import BoltzmannExact, GaussianMachine
+from neuromanifold.experiments.energy import (
+    BoltzmannExact,
+    GaussianMachine,
+    IcaMachine,
+    RecurrentAutoencoderLearning,
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +54,33 @@ def test_boltzmann_exact(reproduced, labelled, failing):
         "encoder: every start rests just above a level of shared codes."
     ]
     assert len(failing(experiment, record, code=np.array([[0.0, 1.0]] * 4))) == 1
+
+
+def test_ica_machine(reproduced, labelled, failing):
+    experiment = IcaMachine()
+    record = reproduced(experiment)
+    holding((experiment, record), labelled)
+    # Separation of every source, as if kappa did not matter, and of none.
+    assert len(failing(experiment, record, rotation_expected=-1.0)) == 6
+    assert len(failing(experiment, record, rotation_expected=-record["rotation_expected"].values)) == 6
+    # Amplitudes without the squashing.
+    assert len(failing(experiment, record, amplitude_expected=1.0)) >= 5
+    assert len(failing(experiment, record, mixed_expected=float(record["mixed_expected"]) * np.sqrt(2))) == 2
+    assert len(failing(experiment, record, residual=1e-3)) == 1
+
+
+def test_recurrent_autoencoder(reproduced, labelled, failing):
+    experiment = RecurrentAutoencoderLearning()
+    record = reproduced(experiment)
+    holding((experiment, record), labelled)
+    assert len(failing(experiment, record, decay_expected=np.exp(-2 * record["time"].values))) == 1
+    # A threshold at 1 - c lambda instead of 1 - sqrt(c lambda).
+    assert (
+        len(failing(experiment, record, grows_expected=(record["start"].values ** 2 > 0.75).astype(int))) == 2
+    )
+    assert len(failing(experiment, record, rate_expected=-4.0)) == 1
+    assert len(failing(experiment, record, bistable_expected=1)) == 2
+    assert len(failing(experiment, record, amplitude_expected=0.5)) == 4
 
 
 @pytest.mark.parametrize(

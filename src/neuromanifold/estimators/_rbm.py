@@ -1,8 +1,9 @@
 """Restricted Boltzmann machines as scikit-learn estimators, learnt by contrastive divergence.
 
 `BernoulliRBM` takes the arguments of scikit-learn's, and data in [0, 1]; values between are probabilities of
-a unit. Other numbers are refused, or brought to [0, 1] column by column. `GaussianRBM` takes any numbers: visible units are Gaussian, with one variance for each feature that
-may be learnt. Both give `transform` (probabilities of hidden units), `score_samples`, `gibbs`, `partial_fit`.
+a unit. Other numbers are refused, or brought to [0, 1] column by column. `GaussianRBM` takes any numbers:
+visible units are Gaussian, with one variance for each feature that may be learnt. Both give `transform`
+(probabilities of hidden units), `score_samples`, `gibbs`, `partial_fit`.
 
 One pass over the rows is an epoch, in an order that is new each time; the last batch may be short, and each
 phase is averaged over its own rows.
@@ -53,6 +54,11 @@ class _Machine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def _begin(self, rows: np.ndarray) -> None:
         raise NotImplementedError
+
+    def __sklearn_tags__(self) -> Any:
+        tags: Any = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
 
     def _new_key(self) -> jax.Array:
         return jax.random.key(int(self._random.randint(2**31 - 1)))
@@ -280,7 +286,7 @@ class GaussianRBM(_Machine):
         units = Gaussian(rows.shape[1], spread, learned=self.learn_variance), Bernoulli(self.n_components)
         drawn = RestrictedBoltzmann.random(self._new_key(), *units)
         # Couplings in units of the features' spread, so that no feature speaks louder than another.
-        self.machine_ = RestrictedBoltzmann(*units, drawn.couplings * jnp.sqrt(units[0].variance), mean)
+        self.machine_ = RestrictedBoltzmann(*units, drawn.couplings * jnp.sqrt(units[0].variance)[None], mean)
         self._chains = np.asarray(self.machine_.begin(self._new_key(), self.batch_size))
 
     @property

@@ -94,7 +94,7 @@ class AveragedLearning(eqx.Module):
         chance = self.weights @ chance
         back = states @ w
         size = jnp.sqrt((w**2).sum(1) / variance)
-        u = (back @ w.T / variance)[..., None] + size[None, :, None] * jnp.asarray(_Z, w.dtype)
+        u = (back @ w.T / variance)[..., None] + size[None, :, None] * jnp.asarray(_Z, w.dtype)[None, None]
         tanh = jnp.tanh(u)
         normal = jnp.asarray(_P, w.dtype)
         first, slope = tanh @ normal, (1.0 - tanh**2) @ normal
