@@ -16,6 +16,8 @@ COMMANDS = (
     ("benchmarks.diagrams",),
     ("benchmarks.restricted",),
     ("benchmarks.restricted", "--growth"),
+    ("benchmarks.annealing",),
+    ("benchmarks.annealing", "--growth"),
 )
 
 if __name__ == "__main__":

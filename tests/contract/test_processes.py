@@ -28,12 +28,20 @@ from neuromanifold.learning.mixture import (
 )
 from neuromanifold.networks.decision import DriftDiffusion, LinearGaussian
 from neuromanifold.networks.energy import (
+    Adaptive,
     Annealing,
     Bernoulli,
     BoltzmannMachine,
     GaussianLearning,
+    Hajek,
+    Ising,
     RestrictedBoltzmann,
+    annealing,
+    annealing_of,
     parallel_tempering,
+    path_integral_annealing,
+    random_spins,
+    tempered_chains,
 )
 from neuromanifold.networks.memory import (
     AdatronLearning,
@@ -100,6 +108,8 @@ POINTS = (
     + 2 * np.eye(2, dtype=np.float32)[np.arange(16) % 2]
 )
 MIXTURE = default_prior(POINTS, 3, covariance="diagonal")
+GLASS = Ising(np.asarray(COUPLINGS))
+READS = random_spins(jax.random.key(3), 2, N)
 OWNERS = np.arange(16, dtype=np.int32) % 3
 BITS = (PATTERNS[:, :4] > 0).astype(np.float32)
 LAYERS = RestrictedBoltzmann.random(jax.random.key(3), Bernoulli(4), Bernoulli(3), 0.5)
@@ -158,7 +168,7 @@ TABLE = {
         initial_statistics(MIXTURE, POINTS, OWNERS),
     ),
     "restricted machine": (LAYERS.process(), BITS),
-    "restricted machine, tempered": (parallel_tempering(LAYERS, [0.0, 0.5, 1.0]), BITS),
+    "restricted machine, tempered": (tempered_chains(LAYERS, [0.0, 0.5, 1.0]), BITS),
     "restricted machine, annealed": (
         Annealing(LAYERS, jnp.linspace(0, 1, 31), LAYERS.visible_bias).process(),
         np.zeros(4, np.float32),
@@ -171,6 +181,11 @@ TABLE = {
         learner(phase_difference(ROWS, np.ones((3, 5), np.float32), 1), optax.sgd(0.1)),
         UNITS,
     ),
+    "annealing": (annealing(GLASS, cooling("geometric", 3.0, 0.2, 10)), READS),
+    "annealing, adaptive, heat bath": (annealing(GLASS, Adaptive(3.0, 0.2), rule="heat bath"), READS),
+    "parallel tempering": (parallel_tempering(GLASS, [2.0, 1.0]), READS),
+    "path integral": (path_integral_annealing(GLASS, cooling("linear", 2.0, 0.1, 10), 0.5, 4), CUE),
+    "annealing of any energy": (annealing_of(lambda x: -log_weight(x), flip, Hajek(1.0)), CUE),
     "learner, momentum": (learner(backpropagation(square), optax.sgd(0.05, 0.9)), jnp.ones(3)),
     "learner, convolutional": (learner(backpropagation(brightness), optax.adam(1e-3)), FILTERS),
 }

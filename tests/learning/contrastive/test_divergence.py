@@ -20,7 +20,7 @@ from neuromanifold.networks.energy import (
     RestrictedBoltzmann,
     Spins,
     coldest,
-    parallel_tempering,
+    tempered_chains,
 )
 
 STATES = np.array(
@@ -126,7 +126,7 @@ def test_short_batches_do_not_bias(key):
 
 
 def tempered(params):
-    return parallel_tempering(params, [0.0, 0.5, 1.0])
+    return tempered_chains(params, [0.0, 0.5, 1.0])
 
 
 @pytest.mark.parametrize("rule", ["exact", "tempered"])

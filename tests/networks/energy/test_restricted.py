@@ -18,7 +18,7 @@ from neuromanifold.networks.energy import (
     Spins,
     annealed_partition,
     coldest,
-    parallel_tempering,
+    tempered_chains,
 )
 
 HIDDEN = {"bernoulli": Bernoulli(3), "spins": Spins(3), "softmax": Softmax(2, 3)}
@@ -203,7 +203,7 @@ def test_tempering_reaches_what_a_chain_does_not(key):
     begin = np.full((100, 8), -1.0)
     alone = run(machine.process(), key, begin, 200).state
     assert (alone.sum(1) < 0).all()
-    process = parallel_tempering(machine, np.linspace(0, 1, 12))
+    process = tempered_chains(machine, np.linspace(0, 1, 12))
     made = run(process, key, begin, 200, observe_info=lambda info: info.exchanged)
     up = int((coldest(made.state).sum(1) > 0).sum())
     assert abs(up - 50) < 5 * np.sqrt(25)
@@ -214,7 +214,7 @@ def test_tempering_keeps_the_law_at_every_beta(key):
     w, b, c = parameters(Bernoulli(3), Bernoulli(2), 1.5)
     machine = RestrictedBoltzmann(Bernoulli(3), Bernoulli(2), w.astype(np.float32), b, c)
     betas = [0.0, 0.4, 1.0]
-    made = run(parallel_tempering(machine, betas), key, np.zeros((8000, 3)), 15).state
+    made = run(tempered_chains(machine, betas), key, np.zeros((8000, 3)), 15).state
     states = Bernoulli(3).configuration(jnp.arange(8))
     for beta, v in zip(betas, made, strict=True):
         p = np.asarray(jnp.exp(machine.tempered(beta).log_likelihood(states)), np.float64)
@@ -260,7 +260,7 @@ def test_tempering_keeps_the_law_at_every_beta(key):
         (lambda: Gaussian(2).check("data", [1.0]), "data must have 2 units on its last axis"),
         (lambda: small().process(np.ones(3, bool)), "known must be 2 truth values"),
         (lambda: run(small().process(), jax.random.key(0), [[0.2, 1.0]], 1), "x0 must hold only 0 and 1"),
-        (lambda: parallel_tempering(small(), [0.0, 0.5]), "betas must rise from >= 0 to 1"),
+        (lambda: tempered_chains(small(), [0.0, 0.5]), "betas must rise from >= 0 to 1"),
         (
             lambda: annealed_partition(small(), jax.random.key(0), n_chains=1),
             "n_chains must be an integer >= 2",

@@ -27,7 +27,7 @@ from neuromanifold.dynamics import Process
 from neuromanifold.networks.energy._restricted import RestrictedBoltzmann
 
 
-class TemperingInfo(NamedTuple):
+class ExchangeInfo(NamedTuple):
     """Diagnostics of a step.
 
     Args:
@@ -38,7 +38,7 @@ class TemperingInfo(NamedTuple):
     exchanged: Float[Array, " pairs"]
 
 
-def parallel_tempering(machine: RestrictedBoltzmann, betas: Any) -> Process:
+def tempered_chains(machine: RestrictedBoltzmann, betas: Any) -> Process:
     """Chains at several betas that exchange states, as a process; see the module's header.
 
     Begun with visible states (n_chains, n), its state has shape (n_betas, n_chains, n); `coldest` takes the
@@ -79,7 +79,7 @@ class _Tempering(eqx.Module):
         """Of the product law, for every set of chains."""
         return self._weights(states).sum(0)
 
-    def step(self, key: Key[Array, ""], t: Any, states: Array) -> tuple[Array, TemperingInfo]:
+    def step(self, key: Key[Array, ""], t: Any, states: Array) -> tuple[Array, ExchangeInfo]:
         """A sweep at every beta, then exchanges between neighbours."""
         n = len(self.betas)
         sweep_key, swap_key = jax.random.split(key)
@@ -95,4 +95,4 @@ class _Tempering(eqx.Module):
         chance = jax.random.uniform(swap_key, log_ratio.shape, log_ratio.dtype)[jnp.minimum(place, partner)]
         taken = (jnp.log(chance) < log_ratio) & (partner != place)[:, None]
         moved = jnp.where(taken[..., None], states[partner], states)
-        return moved, TemperingInfo(jnp.mean(taken & (partner > place)[:, None], 1, dtype=moved.dtype)[:-1])
+        return moved, ExchangeInfo(jnp.mean(taken & (partner > place)[:, None], 1, dtype=moved.dtype)[:-1])
