@@ -14,6 +14,8 @@ COMMANDS = (
     ("benchmarks.learning", "--growth"),
     ("benchmarks.mixture", "--large"),
     ("benchmarks.diagrams",),
+    ("benchmarks.restricted",),
+    ("benchmarks.restricted", "--growth"),
     ("benchmarks.annealing",),
     ("benchmarks.annealing", "--growth"),
     ("benchmarks.maps",),

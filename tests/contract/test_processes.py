@@ -20,6 +20,7 @@ from neuromanifold.dynamics import Process, block_gibbs, cooling, gibbs, glauber
 from neuromanifold.experiments.populations._cells import MemoryCells
 from neuromanifold.learning import Minibatches, backpropagation, learner
 from neuromanifold.learning.competitive import batch_map, normalised_hebb, online_map
+from neuromanifold.learning.contrastive import contrastive_divergence, persistent_divergence, phase_difference
 from neuromanifold.learning.hebbian import sampled, sanger_change
 from neuromanifold.learning.mixture import (
     default_prior,
@@ -31,13 +32,19 @@ from neuromanifold.learning.sparse import dictionary_learning, independent_compo
 from neuromanifold.networks.decision import DriftDiffusion, LinearGaussian
 from neuromanifold.networks.energy import (
     Adaptive,
+    Annealing,
+    Bernoulli,
+    BoltzmannMachine,
+    GaussianLearning,
     Hajek,
     Ising,
+    RestrictedBoltzmann,
     annealing,
     annealing_of,
     parallel_tempering,
     path_integral_annealing,
     random_spins,
+    tempered_chains,
 )
 from neuromanifold.networks.generative import SparseCode, inference
 from neuromanifold.networks.memory import (
@@ -128,6 +135,10 @@ MAP = random_map(jax.random.key(5), Lattice((2, 3), "hexagonal"), POINTS)
 CODE = SparseCode([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]], 0.2)
 WHITE = np.linalg.solve(np.linalg.cholesky(np.cov(POINTS.T, bias=True)), (POINTS - POINTS.mean(0)).T).T
 OWNERS = np.arange(16, dtype=np.int32) % 3
+BITS = (PATTERNS[:, :4] > 0).astype(np.float32)
+LAYERS = RestrictedBoltzmann.random(jax.random.key(3), Bernoulli(4), Bernoulli(3), 0.5)
+UNITS = BoltzmannMachine(np.zeros((5, 5), np.float32), n_visible=4)
+ROWS = Minibatches(BITS, 2, key=jax.random.key(0))
 TABLE = {
     "gibbs": (gibbs(conditional, N, updates=3), CUE),
     "block gibbs": (block_gibbs([resample]), CUE),
@@ -187,6 +198,20 @@ TABLE = {
     "mixture, natural gradient": (
         stochastic_ascent(MIXTURE, Minibatches(POINTS, 5, key=jax.random.key(0)), 16),
         initial_statistics(MIXTURE, POINTS, OWNERS),
+    ),
+    "restricted machine": (LAYERS.process(), BITS),
+    "restricted machine, tempered": (tempered_chains(LAYERS, [0.0, 0.5, 1.0]), BITS),
+    "restricted machine, annealed": (
+        Annealing(LAYERS, jnp.linspace(0, 1, 31), LAYERS.visible_bias).process(),
+        np.zeros(4, np.float32),
+    ),
+    "boltzmann machine": (UNITS.process(), np.ones(5, np.float32)),
+    "gaussian machine": (GaussianLearning(np.diag([3.0, 0.5])).process(0.1), np.array([[0.1, 0.2]])),
+    "learner, CD-2": (learner(contrastive_divergence(ROWS, 2), optax.sgd(0.1)), LAYERS),
+    "learner, PCD": (learner(persistent_divergence(ROWS, BITS), optax.sgd(0.1)), LAYERS),
+    "learner, two phases": (
+        learner(phase_difference(ROWS, np.ones((3, 5), np.float32), 1), optax.sgd(0.1)),
+        UNITS,
     ),
     "annealing": (annealing(GLASS, cooling("geometric", 3.0, 0.2, 10)), READS),
     "annealing, adaptive, heat bath": (annealing(GLASS, Adaptive(3.0, 0.2), rule="heat bath"), READS),

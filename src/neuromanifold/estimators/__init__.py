@@ -10,4 +10,6 @@ except ImportError as error:
 from neuromanifold.estimators._map import SelfOrganizingMap as SelfOrganizingMap
 from neuromanifold.estimators._memory import AssociativeMemory as AssociativeMemory
 from neuromanifold.estimators._mixture import VariationalGaussianMixture as VariationalGaussianMixture
+from neuromanifold.estimators._rbm import BernoulliRBM as BernoulliRBM
+from neuromanifold.estimators._rbm import GaussianRBM as GaussianRBM
 from neuromanifold.estimators._sparse_coder import SparseCoder as SparseCoder
