@@ -17,6 +17,8 @@ COMMANDS = (
     ("benchmarks.maps",),
     ("benchmarks.maps", "--growth"),
     ("benchmarks.maps", "--large"),
+    ("benchmarks.annealing",),
+    ("benchmarks.annealing", "--growth"),
 )
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Neuromanifold: the mathematics of neural networks, executable.
 
 Floors: `dynamics`, `evidence`, `data`, `geometry`, `networks`, `learning`, `theory`, `experiments`,
-`estimators`, `report`. The names that work begins with are here too; everything is imported when it is
-first asked for.
+`estimators`, `report`; and `wide`, a folder of `theory` under a name of its own. The names that work begins
+with are here too; everything is imported when it is first asked for.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from neuromanifold import networks as networks
     from neuromanifold import report as report
     from neuromanifold import theory as theory
+    from neuromanifold import wide as wide
     from neuromanifold.dynamics import Flow as Flow
     from neuromanifold.dynamics import Process as Process
     from neuromanifold.dynamics import run as run
@@ -44,6 +45,7 @@ _FLOORS = (
     "networks",
     "report",
     "theory",
+    "wide",
 )
 _HOMES = {
     "Flow": "dynamics",

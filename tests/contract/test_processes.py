@@ -27,6 +27,16 @@ from neuromanifold.learning.mixture import (
     stochastic_ascent,
 )
 from neuromanifold.networks.decision import DriftDiffusion, LinearGaussian
+from neuromanifold.networks.energy import (
+    Adaptive,
+    Hajek,
+    Ising,
+    annealing,
+    annealing_of,
+    parallel_tempering,
+    path_integral_annealing,
+    random_spins,
+)
 from neuromanifold.networks.memory import (
     AdatronLearning,
     Bidirectional,
@@ -98,6 +108,8 @@ POINTS = (
 )
 MIXTURE = default_prior(POINTS, 3, covariance="diagonal")
 MAP = random_map(jax.random.key(5), Lattice((2, 3), "hexagonal"), POINTS)
+GLASS = Ising(np.asarray(COUPLINGS))
+READS = random_spins(jax.random.key(3), 2, N)
 OWNERS = np.arange(16, dtype=np.int32) % 3
 TABLE = {
     "gibbs": (gibbs(conditional, N, updates=3), CUE),
@@ -160,6 +172,11 @@ TABLE = {
         normalised_hebb(vertical_bar, 0.1),
         random_sheet(jax.random.key(0), radius=1, input_radius=1),
     ),
+    "annealing": (annealing(GLASS, cooling("geometric", 3.0, 0.2, 10)), READS),
+    "annealing, adaptive, heat bath": (annealing(GLASS, Adaptive(3.0, 0.2), rule="heat bath"), READS),
+    "parallel tempering": (parallel_tempering(GLASS, [2.0, 1.0]), READS),
+    "path integral": (path_integral_annealing(GLASS, cooling("linear", 2.0, 0.1, 10), 0.5, 4), CUE),
+    "annealing of any energy": (annealing_of(lambda x: -log_weight(x), flip, Hajek(1.0)), CUE),
     "learner, momentum": (learner(backpropagation(square), optax.sgd(0.05, 0.9)), jnp.ones(3)),
     "learner, convolutional": (learner(backpropagation(brightness), optax.adam(1e-3)), FILTERS),
 }

@@ -407,18 +407,21 @@ def test_progress_speaks_plain_lines_when_not_on_a_terminal(walk, key, capsys, m
     monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(moments)))
     reporter = progress.Reporter(True, "training", 100)
     with reporter:
-        for done in (10, 20, 30):
+        for done in (10, 20, 30, 40, 50):
             reporter.update(done)
     lines = capsys.readouterr().err.splitlines()
-    assert [line[:12] for line in lines] == ["training: 20"]
+    assert [line[:12] for line in lines] == ["training: 20", "training: 40"]
     assert all(line.endswith(" left") for line in lines)
 
 
-def test_plain_progress_has_the_rate_since_its_first_word(capsys):
+def test_rate_and_time_left_are_those_after_the_first_block_which_compiles(capsys):
     report = plain_progress(interval=0.0)
-    report("walk", 50, 100, 2.0)
-    report("walk", 60, 100, 4.0)
-    assert capsys.readouterr().err == "walk: 60 of 100 steps, 5 steps/s, 8 s left\n"
+    for _ in range(2):
+        report("walk", 50, 100, 0.0)
+        report("walk", 60, 100, 40.0)
+        report("walk", 70, 100, 42.0)
+        lines = capsys.readouterr().err.splitlines()
+        assert lines == ["walk: 60 of 100 steps", "walk: 70 of 100 steps, 5 steps/s, 6 s left"]
     with pytest.raises(ValueError, match="interval must be"):
         plain_progress(interval=-1.0)
 

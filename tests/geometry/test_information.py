@@ -84,7 +84,7 @@ def test_corrections_take_the_bias_away():
     n, repeats = 40, 3000
     tables = [samples_of(JOINT, n, random) for _ in range(repeats)]
     truth = mutual_information(JOINT)
-    plug_in = np.array([mutual_information(table) for table in tables])
+    plug_in = mutual_information(np.stack(tables))
     error = plug_in.std() / np.sqrt(repeats)
     bias = exact_plug_in(JOINT, n) - truth
     assert abs(plug_in.mean() - truth - bias) < 5 * error  # the bias is what enumeration says
@@ -92,14 +92,14 @@ def test_corrections_take_the_bias_away():
     assert abs(bias - first_order) < 0.1 * bias
     assert bias > 20 * error
     for correct in (miller_madow, panzeri_treves):
-        left = np.mean([correct(table) for table in tables]) - truth
-        assert abs(left) < 0.15 * bias + 5 * error
+        left = np.array([correct(table) for table in tables[:800]]) - truth
+        assert abs(left.mean()) < 0.15 * bias + 5 * left.std() / np.sqrt(len(left))
 
 
 def test_panzeri_treves_is_best_where_responses_are_missed():
     random = np.random.default_rng(1)
     law = np.tile(np.array([0.5, 0.25, 0.1, 0.05, 0.04, 0.03, 0.02, 0.01]) / 3, (3, 1))
-    tables = [samples_of(law, 16, random) for _ in range(1500)]
+    tables = [samples_of(law, 16, random) for _ in range(500)]
     plain, madow, treves = (
         np.mean([f(t) for t in tables]) for f in (mutual_information, miller_madow, panzeri_treves)
     )

@@ -1,4 +1,4 @@
-"""Data: patterns drawn at random, real digits, and recordings of populations (`populations`)."""
+"""Data: random patterns, real digits, natural pictures, and recordings of populations (`populations`)."""
 
 from neuromanifold.data._digits import DATA_VARIABLE as DATA_VARIABLE
 from neuromanifold.data._digits import Digits as Digits
@@ -17,6 +17,13 @@ from neuromanifold.data._hierarchy import hierarchical_patterns as hierarchical_
 from neuromanifold.data._hierarchy import mixed_state as mixed_state
 from neuromanifold.data._hierarchy import whole_families as whole_families
 from neuromanifold.data._idx import read_idx as read_idx
+from neuromanifold.data._ising_instances import sherrington_kirkpatrick as sherrington_kirkpatrick
+from neuromanifold.data._patches import Whitened as Whitened
+from neuromanifold.data._patches import cut_patches as cut_patches
+from neuromanifold.data._patches import natural_pictures as natural_pictures
+from neuromanifold.data._patches import scramble_phases as scramble_phases
+from neuromanifold.data._patches import whiten_patches as whiten_patches
+from neuromanifold.data._patches import whiten_picture as whiten_picture
 from neuromanifold.data._patterns import flip_cue as flip_cue
 from neuromanifold.data._patterns import overlap_cue as overlap_cue
 from neuromanifold.data._patterns import random_patterns as random_patterns

@@ -29,6 +29,8 @@ def _duration(seconds: float) -> str:
 def plain_progress(stream: TextIO | None = None, interval: float = 5.0) -> ProgressReport:
     """A report in plain lines, on a terminal too: steps, rate and time left.
 
+    The first block of a run compiles the program: rate and time left are those of the blocks after it.
+
     Args:
         stream: where to write; standard error by default.
         interval: seconds between lines, >= 0.
@@ -37,19 +39,24 @@ def plain_progress(stream: TextIO | None = None, interval: float = 5.0) -> Progr
         ValueError: an interval < 0.
     """
     check_real("interval", interval, 0)
-    begun: dict[str, tuple[int, float]] = {}
+    begun: dict[str, int] = {}
+    compiled: dict[str, tuple[int, float]] = {}
     spoken = time.monotonic()
 
     def report(label: str, done: int, total: int, seconds: float) -> None:
         nonlocal spoken
-        first, then = begun.setdefault(label, (done, seconds))
         now = time.monotonic()
-        if now - spoken < interval or done == first or seconds <= then:
+        if done == begun.setdefault(label, done):
+            compiled.pop(label, None)
+            return
+        first, then = compiled.setdefault(label, (done, seconds))
+        if now - spoken < interval:
             return
         spoken = now
-        rate = (done - first) / (seconds - then)
-        left = _duration((total - done) / rate)
-        line = f"{label}: {done} of {total} steps, {rate:.3g} steps/s, {left} left"
+        line = f"{label}: {done} of {total} steps"
+        if done > first and seconds > then:
+            rate = (done - first) / (seconds - then)
+            line += f", {rate:.3g} steps/s, {_duration((total - done) / rate)} left"
         print(line, file=stream if stream is not None else sys.stderr, flush=True)
 
     return report
@@ -76,8 +83,9 @@ class Reporter:
         stream: TextIO | None = None,
         interval: float = 5.0,
     ) -> None:
-        self._label, self._total, self._first = label, total, done
+        self._label, self._total = label, total
         self._started = time.monotonic()
+        self._compiled: tuple[int, float] | None = None
         self._stream = stream if stream is not None else sys.stderr
         self._call: ProgressReport | None = None
         self._bar: Progress | None = None
@@ -116,5 +124,6 @@ class Reporter:
             self._call(self._label, done, self._total, seconds)
             return
         if self._bar is not None:
-            rate = (done - self._first) / seconds if seconds > 0 else 0.0
-            self._bar.update(self._task, completed=done, rate=f"{rate:.3g} steps/s")
+            first, then = self._compiled = self._compiled or (done, seconds)
+            rate = f"{(done - first) / (seconds - then):.3g} steps/s" if seconds > then else ""
+            self._bar.update(self._task, completed=done, rate=rate)

@@ -92,7 +92,7 @@ _OWN = "terms of order 1/n, taken as large as what one pattern more or less in t
         "sizes": (4000, 3000, 5000) * 4,
         "n_patterns": 800,
         "n_units": 4000,
-        "n_sets": 24,
+        "n_sets": 96,
         "n_steps": 40,
         "loads": (0.05, 0.1, 0.15, 0.25, 0.3),
     },

@@ -1,0 +1,176 @@
+"""Dictionary learning: the gradient of the energy at the codes that the dictionary gives, averaged.
+
+    signal   d/dPhi  < E(a(x); x) >  = - < a^T (x - a Phi) >,     a(x) inferred with Phi as it is
+
+The codes minimise E, so their own dependence on Phi adds nothing (the envelope theorem). With a running mean
+of the products over past batches,
+
+    A = <a^T a>,  B = <a^T x>,   gradient A Phi - B,   row i divided by A_ii,
+
+a step of length one is a coordinate's exact minimum, and plain descent needs no rate. After a step atoms
+longer than 1 are brought back to 1: else E would fall by longer atoms and shorter codes alone.
+
+Source: Olshausen and Field 1996, Nature 381:607; Mairal, Bach, Ponce and Sapiro 2010, J. Mach. Learn. Res.
+11:19, for the running means.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Key, PyTree
+
+from neuromanifold._base import check_integer, check_real
+from neuromanifold.dynamics import Process
+from neuromanifold.learning._learner import learner
+from neuromanifold.learning._minibatches import Minibatches
+
+
+class Coder(Protocol):
+    """What can be learned: a dictionary that infers codes and has an energy."""
+
+    @property
+    def dictionary(self) -> Array:
+        """One atom a row."""
+        ...
+
+    def infer(self, data: Array, n_steps: int) -> Array:
+        """Codes of data."""
+        ...
+
+    def energy(self, data: Array, codes: Array) -> Array:
+        """Energy of data and codes."""
+        ...
+
+
+class DictionaryMeans(NamedTuple):
+    """Running means of products.
+
+    Args:
+        codes: <a^T a>.
+        data: <a^T x>.
+        share: how much of a mean they are, in [0, 1): 0 before the first batch.
+    """
+
+    codes: Float[Array, "n_atoms n_atoms"]
+    data: Float[Array, "n_atoms n_features"]
+    share: Float[Array, ""]
+
+
+class DictionaryInfo(NamedTuple):
+    """What a step saw.
+
+    Args:
+        loss: mean energy of the batch.
+        active: share of codes that are not zero.
+    """
+
+    loss: Float[Array, ""]
+    active: Float[Array, ""]
+
+
+class DictionarySignal(eqx.Module):
+    """What dictionary learning wants to change; see the module's header.
+
+    Args:
+        batches: data, each leaf (n_examples, n_features).
+        n_inference: steps of inference for each batch, >= 1.
+        memory: share that the running means keep a step, in [0, 1); 0 uses each batch by itself.
+
+    Raises:
+        ValueError: an argument outside its range.
+    """
+
+    batches: Minibatches
+    n_inference: int = eqx.field(static=True)
+    memory: Array
+
+    def __init__(self, batches: Minibatches, n_inference: int = 50, memory: float = 0.9) -> None:
+        self.batches = batches
+        self.n_inference = check_integer("n_inference", n_inference, 1)
+        kept = check_real("memory", memory, 0, 1, open_high=True)
+        self.memory = jnp.asarray(kept, jnp.result_type(float))
+
+    def aux(self, key: Key[Array, ""], params: Any) -> DictionaryMeans:
+        """Means before the first batch."""
+        del key
+        n, d = params.dictionary.shape
+        dtype = params.dictionary.dtype
+        return DictionaryMeans(jnp.zeros((n, n), dtype), jnp.zeros((n, d), dtype), jnp.zeros((), dtype))
+
+    def __call__(
+        self, key: Key[Array, ""], t: Any, params: Any, aux: DictionaryMeans
+    ) -> tuple[PyTree, DictionaryMeans, DictionaryInfo]:
+        """The change of the dictionary; nothing else of the parameters changes."""
+        del key
+        batch = self.batches(t)
+        data, weights = batch.data, batch.weights.astype(params.dictionary.dtype)
+        codes = jax.lax.stop_gradient(params.infer(data, self.n_inference))
+        total = jnp.sum(weights)
+        weighted = codes * (weights / total)[:, None]
+        keep = self.memory
+        means = DictionaryMeans(
+            keep * aux.codes + (1 - keep) * weighted.T @ codes,
+            keep * aux.data + (1 - keep) * weighted.T @ data,
+            keep * aux.share + (1 - keep),
+        )
+        slope = (means.codes @ params.dictionary - means.data) / means.share
+        often = jnp.diagonal(means.codes) / means.share
+        # Atoms that are hardly used move with the mean of all.
+        scale = jnp.maximum(often, 0.1 * jnp.mean(often) + 1e-12)
+        wanted = eqx.tree_at(lambda tree: tree.dictionary, _nothing(params), slope / scale[:, None])
+        loss = jnp.sum(weights * params.energy(data, codes)) / total
+        active = jnp.sum(weights[:, None] * (codes != 0)) / (total * codes.shape[1])
+        return wanted, means, DictionaryInfo(loss, active)
+
+
+def _nothing(params: PyTree) -> PyTree:
+    """Zeros in the place of every real array."""
+    arrays = eqx.filter(params, eqx.is_inexact_array)
+    return jax.tree.map(jnp.zeros_like, arrays)
+
+
+def bounded_atoms() -> optax.GradientTransformation:
+    """An optax transformation that shortens rows of matrices which a step would make longer than 1."""
+
+    def init(params: PyTree) -> optax.EmptyState:
+        del params
+        return optax.EmptyState()
+
+    def update(updates: PyTree, state: Any, params: PyTree = None) -> tuple[PyTree, Any]:
+        def bound(change: Array, atoms: Array) -> Array:
+            if atoms.ndim != 2:
+                return change
+            moved = atoms + change
+            return moved / jnp.maximum(jnp.linalg.norm(moved, axis=1, keepdims=True), 1.0) - atoms
+
+        return jax.tree.map(bound, updates, params), state
+
+    return optax.GradientTransformation(init, update)
+
+
+def dictionary_learning(
+    batches: Minibatches,
+    *,
+    n_inference: int = 50,
+    memory: float = 0.9,
+    rate: float = 1.0,
+) -> Process:
+    """The process by which a dictionary learns, begun with a coder such as `SparseCode`.
+
+    Args:
+        batches: data, (n_examples, n_features).
+        n_inference: steps of inference for each batch, >= 1.
+        memory: share that the running means keep a step, in [0, 1).
+        rate: length of a step; 1 is the minimum along each atom, > 0.
+
+    Raises:
+        ValueError: an argument outside its range.
+    """
+    length = check_real("rate", rate, 0, open_low=True)
+    signal = DictionarySignal(batches, n_inference, memory)
+    return learner(signal, optax.chain(optax.sgd(length), bounded_atoms()))

@@ -1,0 +1,226 @@
+"""Nonlinearities as layers: closed duals, a dual of one's own, and any function by quadrature.
+
+    nngp'(x, x') = pair(nngp; cov1, cov2),        ntk'(x, x') = ntk(x, x') slope(nngp; cov1, cov2)
+
+A nonlinearity needs Gaussian outputs before it; two in a row have no limit of this form, because the outputs
+of the first are not Gaussian, and are refused.
+
+Source: Jacot, Gabriel and Hongler 2018, NeurIPS, theorem 1; duals in `_duals`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from neuromanifold._base import check_integer, check_real, require
+from neuromanifold.theory.wide import _duals
+from neuromanifold.theory.wide._duals import Dual, dual
+from neuromanifold.theory.wide._kernel import Kernel, positions_alone
+from neuromanifold.theory.wide._layer import KernelFunction, Layer
+
+
+def nonlinearity(name: str, function: Callable[[Any], Any], averages: Dual, *, odd: bool = False) -> Layer:
+    """A layer from a function and its dual.
+
+    Args:
+        name: what it is, for messages.
+        function: phi, elementwise.
+        averages: its Gaussian averages.
+        odd: phi(-u) = -phi(u), which keeps outputs that are zero on average so.
+    """
+
+    def transform(kernel: Kernel, **kwargs: Any) -> Kernel:
+        if not kernel.is_gaussian:
+            raise ValueError(
+                f"{name} must follow a layer with Gaussian outputs (Dense or another affine layer), got one "
+                "without: two nonlinearities in a row have no infinite limit of this kind."
+            )
+        q1, q2 = kernel.variances()
+        ntk = None if kernel.ntk is None else kernel.ntk * averages.slope(kernel.nngp, q1, q2)
+        first = _own(averages, kernel.cov1, kernel)
+        return kernel.replace(
+            nngp=averages.pair(kernel.nngp, q1, q2),
+            ntk=ntk,
+            cov1=first,
+            cov2=None if kernel.cov2 is None else _own(averages, kernel.cov2, kernel),
+            is_gaussian=False,
+            centred=odd and kernel.centred,
+        )
+
+    return Layer(
+        lambda key, input_shape: (input_shape, ()),
+        lambda params, inputs, **kwargs: function(inputs),
+        KernelFunction(transform),
+    )
+
+
+def _own(averages: Dual, covariance: Any, kernel: Kernel) -> Any:
+    """Covariances of an input with itself, behind the nonlinearity."""
+    if not kernel.full:
+        return averages.single(covariance)
+    q = positions_alone(covariance, 1, kernel.n_spatial, True)
+    one = q.reshape(q.shape[0], *(m for n in q.shape[1:] for m in (n, 1)))
+    other = q.reshape(q.shape[0], *(m for n in q.shape[1:] for m in (1, n)))
+    return averages.pair(covariance, one, other)
+
+
+def ABRelu(a: float, b: float) -> Layer:
+    """phi(u) = a min(u, 0) + b max(u, 0)."""
+    a, b = check_real("a", a), check_real("b", b)
+    return nonlinearity(
+        "ABRelu", lambda u: a * jnp.minimum(u, 0) + b * jnp.maximum(u, 0), _duals.two_slopes(a, b), odd=a == b
+    )
+
+
+def Relu() -> Layer:
+    """phi(u) = max(u, 0)."""
+    return nonlinearity("Relu", jax.nn.relu, _duals.two_slopes(0.0, 1.0))
+
+
+def LeakyRelu(alpha: float) -> Layer:
+    """phi(u) = alpha min(u, 0) + max(u, 0)."""
+    return ABRelu(alpha, 1.0)
+
+
+def Abs() -> Layer:
+    """phi(u) = |u|."""
+    return nonlinearity("Abs", jnp.abs, _duals.two_slopes(-1.0, 1.0))
+
+
+def Sign() -> Layer:
+    """phi(u) = sign of u, +1 at 0; no gradient passes, so that behind it the tangent kernel begins anew."""
+    return nonlinearity("Sign", lambda u: jnp.where(u >= 0, jnp.ones_like(u), -1.0), _duals.sign(), odd=True)
+
+
+def Erf(a: float = 1.0, b: float = 1.0, c: float = 0.0) -> Layer:
+    """phi(u) = a erf(b u) + c, the usual erf (the house's `erf` is `Erf(b=2**-0.5)`)."""
+    a, b, c = check_real("a", a), check_real("b", b), check_real("c", c)
+    return nonlinearity(
+        "Erf", lambda u: a * jax.scipy.special.erf(b * u) + c, _duals.error_function(a, b, c), odd=c == 0
+    )
+
+
+def Sigmoid_like() -> Layer:
+    """phi(u) = (1 + erf(u / 2.4020563531719796)) / 2, within .02 of the logistic function."""
+    scale = 2.4020563531719796
+    return nonlinearity(
+        "Sigmoid_like",
+        lambda u: (jax.scipy.special.erf(u / scale) + 1) / 2,
+        _duals.error_function(0.5, 1 / scale, 0.5),
+    )
+
+
+def Gelu(approximate: bool = False) -> Layer:
+    """phi(u) = u Phi(u).
+
+    Args:
+        approximate: False; the tanh approximation has no closed dual: `ElementwiseNumerical(jax.nn.gelu)`.
+    """
+    require(not approximate, "approximate", "be False: the approximation has no closed dual", approximate)
+    return nonlinearity("Gelu", lambda u: jax.nn.gelu(u, approximate=False), _duals.gelu())
+
+
+def Sin(a: float = 1.0, b: float = 1.0, c: float = 0.0) -> Layer:
+    """phi(u) = a sin(b u + c)."""
+    a, b, c = check_real("a", a), check_real("b", b), check_real("c", c)
+    return nonlinearity("Sin", lambda u: a * jnp.sin(b * u + c), _duals.sine(a, b, c), odd=c == 0)
+
+
+def Cos(a: float = 1.0, b: float = 1.0, c: float = 0.0) -> Layer:
+    """phi(u) = a cos(b u + c)."""
+    c = check_real("c", c)
+    return Sin(a, b, c + math.pi / 2)
+
+
+def Rbf(gamma: float = 1.0) -> Layer:
+    """phi(u) = sqrt(2) sin(sqrt(2 gamma) u + pi/4), with dual exp(-gamma (q + q' - 2 c))."""
+    gamma = check_real("gamma", gamma, 0)
+    return Sin(math.sqrt(2.0), math.sqrt(2.0 * gamma), math.pi / 4)
+
+
+def Exp(a: float = 1.0, b: float = 1.0) -> Layer:
+    """phi(u) = a exp(b u)."""
+    a, b = check_real("a", a), check_real("b", b)
+    return nonlinearity("Exp", lambda u: a * jnp.exp(b * u), _duals.exponential(a, b))
+
+
+def Gaussian(a: float = 1.0, b: float = 1.0) -> Layer:
+    """phi(u) = a exp(-b u^2), b >= 0."""
+    a, b = check_real("a", a), check_real("b", b, 0)
+    return nonlinearity("Gaussian", lambda u: a * jnp.exp(-b * u**2), _duals.bell(a, b))
+
+
+def Gabor() -> Layer:
+    """phi(u) = exp(-u^2) sin(u)."""
+    return nonlinearity("Gabor", lambda u: jnp.exp(-(u**2)) * jnp.sin(u), _duals.gabor(), odd=True)
+
+
+def Polynomial(coef: Sequence[float]) -> Layer:
+    """phi(u) = sum_k coef[k] u^k, the lowest power first."""
+    values = tuple(check_real(f"coef[{k}]", x) for k, x in enumerate(coef))
+    require(len(values) > 0, "coef", "hold at least one coefficient", coef)
+
+    def function(u: Any) -> Any:
+        return jnp.polyval(jnp.asarray(values[::-1], u.dtype), u)
+
+    return nonlinearity("Polynomial", function, _duals.polynomial(values), odd=not any(values[::2]))
+
+
+def Monomial(degree: int) -> Layer:
+    """phi(u) = u^degree."""
+    degree = check_integer("degree", degree, 0)
+    return Polynomial([0.0] * degree + [1.0])
+
+
+def RectifiedMonomial(degree: int) -> Layer:
+    """phi(u) = max(u, 0)^degree; degree 0 is the step function, through which no gradient passes."""
+    degree = check_integer("degree", degree, 0)
+
+    def function(u: Any) -> Any:
+        return jnp.where(u > 0, u**degree, 0.0)
+
+    return nonlinearity("RectifiedMonomial", function, _duals.rectified_power(degree))
+
+
+def Hermite(degree: int) -> Layer:
+    """phi(u) = He_n(u) / sqrt(n!), the probabilists' polynomials; its dual is c^n where q = q' = 1."""
+    degree = check_integer("degree", degree, 0)
+    values = np.polynomial.hermite_e.herme2poly([0.0] * degree + [1.0]) / math.sqrt(math.factorial(degree))
+    return Polynomial([float(x) for x in values])
+
+
+def Elementwise(
+    fn: Callable[[Any], Any] | None = None,
+    nngp_fn: Callable[[Any, Any, Any], Any] | None = None,
+    d_nngp_fn: Callable[[Any, Any, Any], Any] | None = None,
+    *,
+    odd: bool = False,
+) -> Layer:
+    """A nonlinearity with a dual of one's own; the tangent kernel follows by automatic differentiation.
+
+    Args:
+        fn: phi, elementwise; None where only kernels are wanted.
+        nngp_fn: E phi(U) phi(V) from (c, q, q'), elementwise in arrays.
+        d_nngp_fn: E phi'(U) phi'(V) from the same; None: the derivative of nngp_fn in c.
+        odd: phi(-u) = -phi(u); matters where branches are summed.
+
+    Raises:
+        ValueError: no dual.
+    """
+    if nngp_fn is None:
+        raise ValueError(
+            "nngp_fn must be given (ElementwiseNumerical finds the dual of a function), got None."
+        )
+
+    def function(u: Any) -> Any:
+        if fn is None:
+            raise ValueError("fn must be given for a network of finite width, got None.")
+        return fn(u)
+
+    return nonlinearity("Elementwise", function, dual(nngp_fn, d_nngp_fn), odd=odd)

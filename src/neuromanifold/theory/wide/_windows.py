@@ -1,0 +1,120 @@
+"""Sums over windows of positions, for covariances of images.
+
+    shared   C'(p, p') = sum_o C(s p + o, s p' + o)           one window over both positions: convolution
+    apart    C'(p, p') = sum_o sum_o' C(s p + o, s p' + o')   a window for each position: pooling
+
+Sums over a box are sums over its sides, axis after axis: a 3 x 3 window costs 3 + 3 shifted additions.
+
+Padding: "VALID" keeps to the image, "SAME" surrounds it with zeros so that every s-th position keeps its
+place, "CIRCULAR" closes it to a torus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from neuromanifold._base import check_choice, check_integer, require
+
+PADDINGS = ("VALID", "SAME", "CIRCULAR")
+
+
+def check_window(
+    name: str, window: Sequence[int], strides: Sequence[int] | None, padding: str
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Window and strides, checked, strides of 1 where none are given."""
+    sides = tuple(check_integer(f"{name}[{k}]", n, 1) for k, n in enumerate(window))
+    require(len(sides) > 0, name, "have an entry for each spatial axis", window)
+    steps = (1,) * len(sides) if strides is None else tuple(strides)
+    require(len(steps) == len(sides), "strides", f"have {len(sides)} entries, as {name} has", strides)
+    steps = tuple(check_integer(f"strides[{k}]", n, 1) for k, n in enumerate(steps))
+    check_choice("padding", padding, PADDINGS)
+    return sides, steps
+
+
+def around(size: int, window: int, stride: int, padding: str) -> tuple[int, int]:
+    """Positions added before and behind an axis."""
+    if padding == "VALID":
+        return 0, 0
+    if padding == "CIRCULAR":
+        # As SAME of stride 1 places it: the window's middle on the position.
+        return (window - 1) // 2, window // 2
+    total = max((-(-size // stride) - 1) * stride + window - size, 0)
+    return total // 2, total - total // 2
+
+
+def out_size(size: int, window: int, stride: int, padding: str) -> int:
+    """Positions behind the layer; at least one.
+
+    Raises:
+        ValueError: a window that is larger than the axis.
+    """
+    low, high = around(size, window, stride, padding)
+    count = (size + low + high - window) // stride + 1
+    require(count >= 1, "window", f"fit into {size} positions", window)
+    return count
+
+
+def padded(x: Array, axis: int, low: int, high: int, padding: str) -> Array:
+    """An axis with positions added, zeros or from around the torus."""
+    if low == high == 0:
+        return x
+    widths = [(0, 0)] * x.ndim
+    widths[axis] = (low, high)
+    return jnp.pad(x, widths, mode="wrap" if padding == "CIRCULAR" else "constant")
+
+
+def window_sums(
+    covariance: Array,
+    n_batch: int,
+    window: Sequence[int],
+    strides: Sequence[int],
+    padding: str,
+    *,
+    full: bool,
+    shared: bool,
+) -> Array:
+    """Sums over windows; see the module's header.
+
+    Args:
+        covariance: shape (*batch, H, H', W, W', ...), or (*batch, H, W, ...) where not full.
+        n_batch: axes of the batch.
+        window: sides of the window.
+        strides: steps between windows.
+        padding: see the module's header.
+        full: pairs of positions are kept.
+        shared: one window for both positions.
+    """
+    for k, (side, step) in enumerate(zip(window, strides, strict=True)):
+        first = n_batch + (2 * k if full else k)
+        axes = (first, first + 1) if full else (first,)
+        low, high = around(covariance.shape[first], side, step, padding)
+        count = out_size(covariance.shape[first], side, step, padding)
+        for axis in axes:
+            covariance = padded(covariance, axis, low, high, padding)
+        groups = [axes] if shared else [(axis,) for axis in axes]
+        for together in groups:
+            covariance = _shifted(covariance, together, side, step, count)
+    return covariance
+
+
+def _shifted(x: Array, axes: Sequence[int], side: int, step: int, count: int) -> Array:
+    total: Any = None
+    for offset in range(side):
+        index = [slice(None)] * x.ndim
+        for axis in axes:
+            index[axis] = slice(offset, offset + (count - 1) * step + 1, step)
+        part = x[tuple(index)]
+        total = part if total is None else total + part
+    return total
+
+
+def counts(size: int, window: int, stride: int, padding: str) -> Array:
+    """Positions of the image under each window along an axis."""
+    ones = jnp.ones(size)
+    low, high = around(size, window, stride, padding)
+    count = out_size(size, window, stride, padding)
+    return _shifted(padded(ones, 0, low, high, padding), (0,), window, stride, count)
