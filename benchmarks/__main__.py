@@ -21,6 +21,11 @@ COMMANDS = (
     ("benchmarks.maps",),
     ("benchmarks.maps", "--growth"),
     ("benchmarks.maps", "--large"),
+    ("benchmarks.maps",),
+    ("benchmarks.maps", "--growth"),
+    ("benchmarks.maps", "--large"),
+    ("benchmarks.annealing",),
+    ("benchmarks.annealing", "--growth"),
 )
 
 if __name__ == "__main__":
