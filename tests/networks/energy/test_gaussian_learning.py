@@ -13,7 +13,7 @@ W = np.array([[0.5, 0.2, 0.1], [-0.1, 0.4, 0.3]])
 
 def test_velocity_is_the_difference_of_sampled_averages(key):
     machine = RestrictedBoltzmann(Gaussian(3), Gaussian(2), W.astype(np.float32))
-    n = 8000
+    n = 20_000
     data = np.random.default_rng(0).multivariate_normal(np.zeros(3), C, n).astype(np.float32)
     near = np.asarray(machine.sweep(key, jax.numpy.asarray(data)))
     far = np.asarray(run(machine.process(), key, np.zeros((n, 3)), 40).state)
