@@ -92,6 +92,12 @@ def test_recurrent_autoencoder(reproduced, labelled, failing):
             {"eigenvalues": (3.0, 2.0, 0.5)},
             "must hold more than n_hidden = 3 values above 1",
         ),
+        (RecurrentAutoencoderLearning, {"variance": 3.0}, "variance must keep gain . variance below 1"),
+        (
+            RecurrentAutoencoderLearning,
+            {"starts": (0.1, 0.2)},
+            "starts must lie on both sides of the threshold",
+        ),
     ],
 )
 def test_bad_parameters_are_refused(kind, change, message):
