@@ -18,6 +18,9 @@ COMMANDS = (
     ("benchmarks.restricted", "--growth"),
     ("benchmarks.annealing",),
     ("benchmarks.annealing", "--growth"),
+    ("benchmarks.maps",),
+    ("benchmarks.maps", "--growth"),
+    ("benchmarks.maps", "--large"),
 )
 
 if __name__ == "__main__":

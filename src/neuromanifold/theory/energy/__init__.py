@@ -40,3 +40,6 @@ from neuromanifold.theory.energy._sherrington_kirkpatrick import finite_size_ene
 from neuromanifold.theory.energy._sherrington_kirkpatrick import ground_state as ground_state
 from neuromanifold.theory.energy._sherrington_kirkpatrick import paramagnet_energy as paramagnet_energy
 from neuromanifold.theory.energy._sherrington_kirkpatrick import parisi_functional as parisi_functional
+from neuromanifold.theory.energy._sparse_optimum import SparseOptimum as SparseOptimum
+from neuromanifold.theory.energy._sparse_optimum import first_order_bounds as first_order_bounds
+from neuromanifold.theory.energy._sparse_optimum import sparse_optimum as sparse_optimum
