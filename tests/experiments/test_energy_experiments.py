@@ -49,8 +49,8 @@ def test_boltzmann_exact(reproduced, labelled, failing):
     holding((experiment, record), labelled)
     # Laws of other temperatures.
     assert len(failing(experiment, record, law=record["law"].values[::-1])) == 2
-    # Levels without the factor of how many share.
-    assert failing(experiment, record, levels=record["levels"].values / 2) == [
+    # Levels that are too low.
+    assert failing(experiment, record, levels=0.7 * record["levels"].values) == [
         "encoder: every start rests just above a level of shared codes."
     ]
     assert len(failing(experiment, record, code=np.array([[0.0, 1.0]] * 4))) == 1
@@ -91,6 +91,12 @@ def test_recurrent_autoencoder(reproduced, labelled, failing):
             GaussianMachine,
             {"eigenvalues": (3.0, 2.0, 0.5)},
             "must hold more than n_hidden = 3 values above 1",
+        ),
+        (RecurrentAutoencoderLearning, {"variance": 3.0}, "variance must keep gain . variance below 1"),
+        (
+            RecurrentAutoencoderLearning,
+            {"starts": (0.1, 0.2)},
+            "starts must lie on both sides of the threshold",
         ),
     ],
 )

@@ -37,7 +37,7 @@ def save_weights(network: Any, path: Path | str) -> None:
     """Write all arrays of a network, atomically.
 
     Args:
-        network: any pytree, as an `equinox.Module` is.
+        network: any pytree, such as an `equinox.Module`.
         path: of the file.
 
     Raises:

@@ -8,7 +8,7 @@ from neuromanifold.dynamics import run
 from neuromanifold.networks.energy import Gaussian, GaussianLearning, RestrictedBoltzmann
 
 C = np.array([[3.0, 0.5, 0.2], [0.5, 1.5, 0.0], [0.2, 0.0, 0.7]])
-W = np.array([[0.5, 0.2, 0.1], [-0.1, 0.4, 0.3]])
+W = 1.5 * np.array([[0.5, 0.2, 0.1], [-0.1, 0.4, 0.3]])
 
 
 def test_velocity_is_the_difference_of_sampled_averages(key):
@@ -16,7 +16,7 @@ def test_velocity_is_the_difference_of_sampled_averages(key):
     n = 8000
     data = np.random.default_rng(0).multivariate_normal(np.zeros(3), C, n).astype(np.float32)
     near = np.asarray(machine.sweep(key, jax.numpy.asarray(data)))
-    far = np.asarray(run(machine.process(), key, np.zeros((n, 3)), 40).state)
+    far = np.asarray(run(machine.process(), key, np.zeros((n, 3)), 60).state)
     for rule, v in (("cd", near), ("ml", far)):
         # <h v^T> with h averaged given v.
         samples = np.einsum("ki,si,sj->skj", W, data, data) - np.einsum("ki,si,sj->skj", W, v, v)
@@ -40,7 +40,7 @@ def test_steps_that_would_leave_are_halved(key):
     assert made.infos.norm.max() < 1
     # Where nothing threatens no step is halved, and the divergence falls.
     gentle = GaussianLearning(C)
-    made = run(gentle.process(0.02), key, 0.3 * W, 200, observe_info=lambda info: info.halvings)
+    made = run(gentle.process(0.02), key, 0.2 * W, 200, observe_info=lambda info: info.halvings)
     assert made.infos.max() == 0
     assert float(gentle.divergence(made.state)) < float(gentle.divergence(jax.numpy.asarray(W)))
 

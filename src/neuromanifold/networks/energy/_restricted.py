@@ -58,7 +58,7 @@ class RestrictedBoltzmann(eqx.Module):
     >>> from neuromanifold.networks.energy import Bernoulli, RestrictedBoltzmann
     >>> machine = RestrictedBoltzmann(Bernoulli(2), Bernoulli(1), np.array([[1.0, -1.0]]))
     >>> round(float(machine.log_partition()), 4)    # log(4 + 1 + e + 1/e + 1)
-    2.207
+    2.2068
     """
 
     visible: Units

@@ -81,8 +81,8 @@ def source(name: str, p: float = 0.15) -> Source:
         x, w = np.polynomial.legendre.leggauss(400)
         return Source(np.sqrt(3.0) * x, w / 2)
     if name in ("laplace", "exponential"):
-        edges = np.concatenate([np.linspace(0, 4, 41), np.linspace(4, 44, 41)[1:]])
-        x, w = np.polynomial.legendre.leggauss(12)
+        edges = np.concatenate([np.linspace(0, 4, 17), np.linspace(4, 44, 21)[1:]])
+        x, w = np.polynomial.legendre.leggauss(8)
         middle, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
         t = (middle[:, None] + half[:, None] * x).ravel()
         share = (half[:, None] * w).ravel() * np.exp(-t)
