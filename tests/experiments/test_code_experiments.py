@@ -46,7 +46,8 @@ def test_natural_claims_fail_where_fields_are_alike(natural, failing):
     experiment, record = natural
     for what, wrong in (("area_mean", 0.9), ("orientation_mean", 0.0), ("kurtosis", -30.0)):
         words = failing(experiment, record, **{f"atoms_{what}": wrong})
-        assert [s.startswith("Atoms") for s in words] == [True, True], what
+        assert len(words) == (1 if what == "kurtosis" else 2), what
+        assert all(s.startswith("Atoms") for s in words), what
         words = failing(experiment, record, **{f"independent_{what}": wrong})
         assert 1 <= len(words) <= 2, what
     assert failing(experiment, record, atoms_peak=0.0)

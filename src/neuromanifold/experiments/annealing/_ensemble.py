@@ -51,6 +51,7 @@ class AnnealedGlass(eqx.Module):
         """Begun with anything: the key of a replica draws its instance."""
         return Process(self.init, self.step)
 
+    @eqx.filter_jit
     def init(self, key: Key[Array, ""], x0: Any) -> GlassState:
         """An instance and random spins."""
         del x0
@@ -88,6 +89,7 @@ class TemperedGlass(eqx.Module):
         """Begun with anything: the key of a replica draws its instance."""
         return Process(self.init, self.step)
 
+    @eqx.filter_jit
     def init(self, key: Key[Array, ""], x0: Any) -> GlassState:
         """An instance and random spins."""
         del x0

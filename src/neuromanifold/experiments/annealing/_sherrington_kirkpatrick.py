@@ -116,7 +116,7 @@ class SherringtonKirkpatrick:
         warm = 1 + self.n_units ** (-1 / 3)
         hot = ladder[ladder > warm]
         order = 1 / (self.n_units * (1 - hot**-2.0))
-        fine = np.linspace(warm, 1.05 * ladder[0], 40)
+        fine = np.linspace(1.001 * warm, 1.05 * ladder[0], 40)
         broken = [ground_state(k).energy for k in range(3)]
         attributes = {"long_name": "energy per unit", "units": "1"}
         return xr.Dataset(
