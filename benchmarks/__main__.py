@@ -14,8 +14,13 @@ COMMANDS = (
     ("benchmarks.learning", "--growth"),
     ("benchmarks.mixture", "--large"),
     ("benchmarks.diagrams",),
+    ("benchmarks.restricted",),
+    ("benchmarks.restricted", "--growth"),
     ("benchmarks.annealing",),
     ("benchmarks.annealing", "--growth"),
+    ("benchmarks.maps",),
+    ("benchmarks.maps", "--growth"),
+    ("benchmarks.maps", "--large"),
 )
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from neuromanifold.theory.wide import ElementwiseNumerical as ElementwiseNumeric
 from neuromanifold.theory.wide import Elu as Elu
 from neuromanifold.theory.wide import Erf as Erf
 from neuromanifold.theory.wide import Exp as Exp
+from neuromanifold.theory.wide import ExpNormalized as ExpNormalized
 from neuromanifold.theory.wide import FanInConcat as FanInConcat
 from neuromanifold.theory.wide import FanInProd as FanInProd
 from neuromanifold.theory.wide import FanInSum as FanInSum

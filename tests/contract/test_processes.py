@@ -19,6 +19,8 @@ from neuromanifold.data.populations import stimulus_set
 from neuromanifold.dynamics import Process, block_gibbs, cooling, gibbs, glauber, little, metropolis, run
 from neuromanifold.experiments.populations._cells import MemoryCells
 from neuromanifold.learning import Minibatches, backpropagation, learner
+from neuromanifold.learning.competitive import batch_map, normalised_hebb, online_map
+from neuromanifold.learning.contrastive import contrastive_divergence, persistent_divergence, phase_difference
 from neuromanifold.learning.hebbian import sampled, sanger_change
 from neuromanifold.learning.mixture import (
     default_prior,
@@ -26,17 +28,25 @@ from neuromanifold.learning.mixture import (
     mixture_ascent,
     stochastic_ascent,
 )
+from neuromanifold.learning.sparse import dictionary_learning, independent_components
 from neuromanifold.networks.decision import DriftDiffusion, LinearGaussian
 from neuromanifold.networks.energy import (
     Adaptive,
+    Annealing,
+    Bernoulli,
+    BoltzmannMachine,
+    GaussianLearning,
     Hajek,
     Ising,
+    RestrictedBoltzmann,
     annealing,
     annealing_of,
     parallel_tempering,
     path_integral_annealing,
     random_spins,
+    tempered_chains,
 )
+from neuromanifold.networks.generative import SparseCode, inference
 from neuromanifold.networks.memory import (
     AdatronLearning,
     Bidirectional,
@@ -53,7 +63,15 @@ from neuromanifold.networks.memory import (
     synchronous,
 )
 from neuromanifold.networks.random import RecurrentLayered, binary_network, random_deep_network
-from neuromanifold.networks.selforganizing import HebbPopulation, InhibitedWeights
+from neuromanifold.networks.selforganizing import (
+    HebbPopulation,
+    InhibitedWeights,
+    Lattice,
+    bars,
+    random_map,
+    random_sheet,
+)
+from neuromanifold.theory.energy import ExactChain, ScaledLogarithm, path_proposal
 from neuromanifold.theory.meanfield import activation, binary_process, correlation_process, length_process
 from neuromanifold.theory.memory import GroupRecall, LayeredLaw, SignalToNoise, ThermalFamily
 
@@ -95,6 +113,10 @@ def brightness(network, batch, key):
     return jnp.sum(network(jax.random.normal(key, (1, 8, 8))) ** 2)
 
 
+def vertical_bar(key, t):
+    return jnp.asarray(bars([1.2], input_radius=1)[0], jnp.float32)
+
+
 def unit_pair(key):
     return jax.random.normal(key, (2,)) / jnp.sqrt(2.0)
 
@@ -109,7 +131,14 @@ POINTS = (
 MIXTURE = default_prior(POINTS, 3, covariance="diagonal")
 GLASS = Ising(np.asarray(COUPLINGS))
 READS = random_spins(jax.random.key(3), 2, N)
+MAP = random_map(jax.random.key(5), Lattice((2, 3), "hexagonal"), POINTS)
+CODE = SparseCode([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]], 0.2)
+WHITE = np.linalg.solve(np.linalg.cholesky(np.cov(POINTS.T, bias=True)), (POINTS - POINTS.mean(0)).T).T
 OWNERS = np.arange(16, dtype=np.int32) % 3
+BITS = (PATTERNS[:, :4] > 0).astype(np.float32)
+LAYERS = RestrictedBoltzmann.random(jax.random.key(3), Bernoulli(4), Bernoulli(3), 0.5)
+UNITS = BoltzmannMachine(np.zeros((5, 5), np.float32), n_visible=4)
+ROWS = Minibatches(BITS, 2, key=jax.random.key(0))
 TABLE = {
     "gibbs": (gibbs(conditional, N, updates=3), CUE),
     "block gibbs": (block_gibbs([resample]), CUE),
@@ -170,11 +199,45 @@ TABLE = {
         stochastic_ascent(MIXTURE, Minibatches(POINTS, 5, key=jax.random.key(0)), 16),
         initial_statistics(MIXTURE, POINTS, OWNERS),
     ),
+    "restricted machine": (LAYERS.process(), BITS),
+    "restricted machine, tempered": (tempered_chains(LAYERS, [0.0, 0.5, 1.0]), BITS),
+    "restricted machine, annealed": (
+        Annealing(LAYERS, jnp.linspace(0, 1, 31), LAYERS.visible_bias).process(),
+        np.zeros(4, np.float32),
+    ),
+    "boltzmann machine": (UNITS.process(), np.ones(5, np.float32)),
+    "gaussian machine": (GaussianLearning(np.diag([3.0, 0.5])).process(0.1), np.array([[0.1, 0.2]])),
+    "learner, CD-2": (learner(contrastive_divergence(ROWS, 2), optax.sgd(0.1)), LAYERS),
+    "learner, PCD": (learner(persistent_divergence(ROWS, BITS), optax.sgd(0.1)), LAYERS),
+    "learner, two phases": (
+        learner(phase_difference(ROWS, np.ones((3, 5), np.float32), 1), optax.sgd(0.1)),
+        UNITS,
+    ),
     "annealing": (annealing(GLASS, cooling("geometric", 3.0, 0.2, 10)), READS),
     "annealing, adaptive, heat bath": (annealing(GLASS, Adaptive(3.0, 0.2), rule="heat bath"), READS),
     "parallel tempering": (parallel_tempering(GLASS, [2.0, 1.0]), READS),
     "path integral": (path_integral_annealing(GLASS, cooling("linear", 2.0, 0.1, 10), 0.5, 4), CUE),
     "annealing of any energy": (annealing_of(lambda x: -log_weight(x), flip, Hajek(1.0)), CUE),
+    "map, batch": (batch_map(POINTS, cooling("linear", 2.0, 0.5, 9), 9, chunk=7), MAP),
+    "map, online": (
+        online_map(POINTS, cooling("linear", 0.5, 0.1, 9), 1.0, 9, key=jax.random.key(0)),
+        MAP,
+    ),
+    "columns": (
+        normalised_hebb(vertical_bar, 0.1),
+        random_sheet(jax.random.key(0), radius=1, input_radius=1),
+    ),
+    "sparse code, ISTA": (inference(CODE, POINTS, "ista"), None),
+    "sparse code, FISTA": (inference(CODE, POINTS), None),
+    "dictionary learning": (
+        dictionary_learning(Minibatches(POINTS, 8, key=jax.random.key(0)), n_inference=3),
+        CODE,
+    ),
+    "independent components": (independent_components(WHITE), np.eye(2)),
+    "exact chain": (
+        ExactChain([0.0, 1.0, 0.5], path_proposal(3), ScaledLogarithm([1.0, 2.0])).process(),
+        np.eye(3)[:2],
+    ),
     "learner, momentum": (learner(backpropagation(square), optax.sgd(0.05, 0.9)), jnp.ones(3)),
     "learner, convolutional": (learner(backpropagation(brightness), optax.adam(1e-3)), FILTERS),
 }

@@ -95,6 +95,35 @@ def check_signs(name: str, array: Any) -> np.ndarray:
     return values
 
 
+def check_rows(name: str, rows: Any, n_features: int | None = None, *, missing: bool = False) -> np.ndarray:
+    """Rows as a float array.
+
+    Args:
+        name: what they are, for the message.
+        rows: shape (n_rows, n_features), n_rows >= 1.
+        n_features: features they must have; None: any number >= 1.
+        missing: NaN marks a missing value; without it NaN is refused. No row may miss all.
+
+    Raises:
+        ValueError: another shape, infinite values, NaN where none was declared, a row without any value.
+    """
+    values = np.asarray(rows)
+    wanted = "n_features" if n_features is None else n_features
+    fits = values.ndim == 2 and min(values.shape) >= 1 and n_features in (None, values.shape[1])
+    require(fits, name, f"have shape (n_rows, {wanted})", values.shape)
+    if values.dtype.kind != "f":
+        values = values.astype(np.float32)
+    holes = np.isnan(values)
+    bad = np.isinf(values) if missing else holes | np.isinf(values)
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        rule = "be finite or NaN" if missing else "be finite (NaN marks a missing value where missing=True)"
+        raise ValueError(f"{name} must {rule}, got {values[index].item()!r} at index {index}.")
+    empty = holes.all(axis=1)
+    require(not empty.any(), name, "have a value in each row", f"none in row {int(np.argmax(empty))}")
+    return values
+
+
 def _range(low: float | None, high: float | None, left: str, right: str) -> str:
     if low is None and high is None:
         return ""

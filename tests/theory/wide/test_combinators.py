@@ -107,16 +107,20 @@ def test_of_one_affine_layer_both_kernels_are_exact_sums_over_the_weights(name, 
 
 
 def test_standard_parameterisation_counts_its_widths(key):
-    network = Dense(3, 1.3, 0.4, parameterization="standard", s=(2.0, 1.0))
+    network = Dense(3, 1.3, 0.4, parameterization="standard", s=(2, 5))
     kernel = network.kernel_fn(ROWS, OTHERS)
-    # Weights have variance W_std^2 / n_base and gradients x: the kernel is x . x' + 1 for scale 1.
     np.testing.assert_allclose(kernel.nngp, 1.3**2 * ROWS @ OTHERS.T / 6 + 0.16, rtol=1e-12)
-    np.testing.assert_allclose(kernel.ntk, ROWS @ OTHERS.T / 2 + 1, rtol=1e-12)
-    shape, (w, b) = network.init_fn(key, (4, 1000))
-    assert shape == (4, 3)
-    assert w.shape == (2000, 3)
+    exact = over_weights(network, ROWS, OTHERS, key)
+    np.testing.assert_allclose(kernel.ntk, exact, rtol=1e-12)
+    assert kernel.shape1 == (4, 15)
+    shape, (w, b) = network.init_fn(key, (4, 2000))
+    assert shape == (4, 15)
+    assert w.shape == (2000, 15)
     assert float(w.std()) == pytest.approx(1.3 / math.sqrt(1000), rel=0.05)
-    assert b.shape == (3,)
+    assert float(b.std()) == pytest.approx(0.4, rel=0.9)
+    image = Conv(2, (2, 2), None, "SAME", 1.3, 0.4, None, "standard", (2, 3))
+    exact = interleaved(over_weights(image, IMAGES, MORE, key), 2)
+    np.testing.assert_allclose(image.kernel_fn(IMAGES, MORE, "ntk"), exact, rtol=1e-12)
 
 
 def test_numbers_of_the_arc_cosine_recursion():
@@ -260,7 +264,8 @@ def test_pairs_of_positions_are_kept_only_where_they_are_needed():
         (lambda: Dense(3, 1.0, math.nan), "b_std must be"),
         (lambda: Dense(3, channel_axis=1), "channel_axis must be -1, the last axis, got 1"),
         (lambda: Dense(3, parameterization="ntx"), "parameterization must be"),
-        (lambda: Dense(3, s=(0, 1)), r"s\[0\] must be a finite number > 0"),
+        (lambda: Dense(3, s=(0, 1)), r"s\[0\] must be an integer >= 1"),
+        (lambda: Dense(3, s=(1, 2)), r"s must be \(1, 1\) but for the standard parameterisation"),
         (lambda: Conv(3, (3, 3)).kernel_fn(ROWS), "inputs must have 2 spatial axes"),
         (lambda: Conv(3, (6, 1)).kernel_fn(IMAGES), "window must fit into 5 positions, got 6"),
         (lambda: Conv(3, (3, 3), (1,)), r"strides must have 2 entries, as filter_shape has, got \(1,\)"),

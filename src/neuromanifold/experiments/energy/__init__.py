@@ -1,1 +1,8 @@
 """Boltzmann machines, restricted and Gaussian ones, and what they learn."""
+
+from neuromanifold.experiments.energy._boltzmann_exact import BoltzmannExact as BoltzmannExact
+from neuromanifold.experiments.energy._gaussian_machine import GaussianMachine as GaussianMachine
+from neuromanifold.experiments.energy._ica_machine import IcaMachine as IcaMachine
+from neuromanifold.experiments.energy._recurrent_autoencoder import (
+    RecurrentAutoencoderLearning as RecurrentAutoencoderLearning,
+)

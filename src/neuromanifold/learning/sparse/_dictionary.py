@@ -16,6 +16,7 @@ Source: Olshausen and Field 1996, Nature 381:607; Mairal, Bach, Ponce and Sapiro
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple, Protocol
 
 import equinox as eqx
@@ -172,5 +173,10 @@ def dictionary_learning(
         ValueError: an argument outside its range.
     """
     length = check_real("rate", rate, 0, open_low=True)
-    signal = DictionarySignal(batches, n_inference, memory)
-    return learner(signal, optax.chain(optax.sgd(length), bounded_atoms()))
+    return learner(DictionarySignal(batches, n_inference, memory), _descent(length))
+
+
+@functools.lru_cache
+def _descent(rate: float) -> optax.GradientTransformationExtraArgs:
+    """Made once a rate: a transformation made anew is another one, and would be compiled anew."""
+    return optax.with_extra_args_support(optax.chain(optax.sgd(rate), bounded_atoms()))

@@ -1,5 +1,9 @@
 """Networks that organise themselves: Hebbian neurons and fields, maps, columns."""
 
+from neuromanifold.networks.selforganizing._columns import ColumnSheet as ColumnSheet
+from neuromanifold.networks.selforganizing._columns import bars as bars
+from neuromanifold.networks.selforganizing._columns import hexagonal_patch as hexagonal_patch
+from neuromanifold.networks.selforganizing._columns import random_sheet as random_sheet
 from neuromanifold.networks.selforganizing._field import NeuralField as NeuralField
 from neuromanifold.networks.selforganizing._hebb import HebbNeuron as HebbNeuron
 from neuromanifold.networks.selforganizing._hebb import mean_shift_step as mean_shift_step
@@ -7,6 +11,25 @@ from neuromanifold.networks.selforganizing._inhibition import InhibitedNeuron as
 from neuromanifold.networks.selforganizing._inhibition import InhibitedWeights as InhibitedWeights
 from neuromanifold.networks.selforganizing._inputs import Inputs as Inputs
 from neuromanifold.networks.selforganizing._inputs import circle as circle
+from neuromanifold.networks.selforganizing._lattice import Lattice as Lattice
+from neuromanifold.networks.selforganizing._map import SelfOrganizingMap as SelfOrganizingMap
+from neuromanifold.networks.selforganizing._map import check_memory as check_memory
+from neuromanifold.networks.selforganizing._map import random_map as random_map
+from neuromanifold.networks.selforganizing._map_measures import MapErrors as MapErrors
+from neuromanifold.networks.selforganizing._map_measures import folded_cells as folded_cells
+from neuromanifold.networks.selforganizing._map_measures import hit_map as hit_map
+from neuromanifold.networks.selforganizing._map_measures import map_errors as map_errors
+from neuromanifold.networks.selforganizing._map_measures import quantisation_error as quantisation_error
+from neuromanifold.networks.selforganizing._map_measures import topographic_error as topographic_error
+from neuromanifold.networks.selforganizing._map_measures import u_matrix as u_matrix
+from neuromanifold.networks.selforganizing._neighbourhood import Neighbourhood as Neighbourhood
+from neuromanifold.networks.selforganizing._orientation import OrientationMap as OrientationMap
+from neuromanifold.networks.selforganizing._orientation import Pinwheels as Pinwheels
+from neuromanifold.networks.selforganizing._orientation import orientation_map as orientation_map
+from neuromanifold.networks.selforganizing._orientation import pinwheels as pinwheels
+from neuromanifold.networks.selforganizing._orientation import (
+    preference_correlation as preference_correlation,
+)
 from neuromanifold.networks.selforganizing._population import HebbPopulation as HebbPopulation
 from neuromanifold.networks.selforganizing._receptive_field import Learned as Learned
 from neuromanifold.networks.selforganizing._receptive_field import ReceptiveField as ReceptiveField
@@ -14,3 +37,7 @@ from neuromanifold.networks.selforganizing._response import Response as Response
 from neuromanifold.networks.selforganizing._response import linear as linear
 from neuromanifold.networks.selforganizing._response import sigmoid as sigmoid
 from neuromanifold.networks.selforganizing._response import step as step
+from neuromanifold.networks.selforganizing._retinotopy import ReceptiveFields as ReceptiveFields
+from neuromanifold.networks.selforganizing._retinotopy import TopographicRing as TopographicRing
+from neuromanifold.networks.selforganizing._retinotopy import random_ring as random_ring
+from neuromanifold.networks.selforganizing._retinotopy import receptive_fields as receptive_fields

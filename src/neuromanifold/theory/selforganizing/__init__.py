@@ -18,3 +18,14 @@ from neuromanifold.theory.selforganizing._equilibria import online_shift as onli
 from neuromanifold.theory.selforganizing._equilibria import oscillation_kappa as oscillation_kappa
 from neuromanifold.theory.selforganizing._equilibria import plain_equilibrium as plain_equilibrium
 from neuromanifold.theory.selforganizing._equilibria import two_point_descent as two_point_descent
+from neuromanifold.theory.selforganizing._magnification import fitted_exponent as fitted_exponent
+from neuromanifold.theory.selforganizing._magnification import gaussian_kernel as gaussian_kernel
+from neuromanifold.theory.selforganizing._magnification import gaussian_moment as gaussian_moment
+from neuromanifold.theory.selforganizing._magnification import gaussian_radius as gaussian_radius
+from neuromanifold.theory.selforganizing._magnification import (
+    magnification_exponent as magnification_exponent,
+)
+from neuromanifold.theory.selforganizing._magnification import second_moment as second_moment
+from neuromanifold.theory.selforganizing._magnification import settled_map as settled_map
+from neuromanifold.theory.selforganizing._quantisation import least_distortion as least_distortion
+from neuromanifold.theory.selforganizing._quantisation import square_distortion as square_distortion

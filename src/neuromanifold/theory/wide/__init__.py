@@ -13,6 +13,7 @@ from neuromanifold.theory.wide._elementwise import Cos as Cos
 from neuromanifold.theory.wide._elementwise import Elementwise as Elementwise
 from neuromanifold.theory.wide._elementwise import Erf as Erf
 from neuromanifold.theory.wide._elementwise import Exp as Exp
+from neuromanifold.theory.wide._elementwise import ExpNormalized as ExpNormalized
 from neuromanifold.theory.wide._elementwise import Gabor as Gabor
 from neuromanifold.theory.wide._elementwise import Gaussian as Gaussian
 from neuromanifold.theory.wide._elementwise import Gelu as Gelu

@@ -1,16 +1,15 @@
 """Affine layers on the channels, and layers without weights that only move axes.
 
     NTK parameterisation       z = W_std / sqrt(n) W x + b_std b,      W, b ~ N(0, 1)
-    standard                   z = W x + b,    W ~ N(0, s_in W_std^2 / n_in),  b ~ N(0, b_std^2)
+    standard                   z = W x / sqrt(s_in) + b,    W ~ N(0, W_std^2 / n),  b ~ N(0, b_std^2)
 
     nngp' = W_std^2 nngp + b_std^2
     ntk'  = W_std^2 ntk + nngp'                       NTK parameterisation
-    ntk'  = W_std^2 ntk + (n_in / s_in) nngp + 1      standard, the 1 with a bias
+    ntk'  = W_std^2 ntk + n nngp + 1                  standard, the 1 with a bias
 
-The standard parameterisation has a tangent kernel that grows with the width n_in of what comes before; `s`
-scales widths without a change of the distribution of functions, and n_in / s_in is the base width.
-
-Symbols: n_in channels before the layer, n_out behind it.
+Standard layers have widths s n of which the base n matters and the scale s does not, neither to the functions
+drawn nor to how fast they learn: inputs are s_in n wide, outputs s_out `out_dim`. The scale behind a layer is
+that before the next; it is 1 before the first.
 
 Source: Jacot, Gabriel and Hongler 2018, NeurIPS; Sohl-Dickstein, Novak, Schoenholz and Lee 2020,
 arXiv:2001.07301 (standard parameterisation).
@@ -38,7 +37,7 @@ def Dense(
     batch_axis: int = 0,
     channel_axis: int = -1,
     parameterization: str = "ntk",
-    s: tuple[float, float] = (1, 1),
+    s: tuple[int, int] = (1, 1),
 ) -> Layer:
     """A layer that mixes the channels; see the module's header.
 
@@ -49,7 +48,7 @@ def Dense(
         batch_axis: 0.
         channel_axis: -1.
         parameterization: "ntk" or "standard".
-        s: scalings of the widths before and behind the layer, > 0; for "standard".
+        s: scales of the widths before and behind the layer, integers >= 1; for "standard".
 
     Raises:
         ValueError: an argument outside its range.
@@ -57,30 +56,28 @@ def Dense(
     check_integer("out_dim", out_dim, 1)
     check_axes(batch_axis, channel_axis)
     weight, bias, scale_in, scale_out = check_affine(W_std, b_std, parameterization, s)
+    n_out = out_dim * scale_out
 
     def init_fn(key: Any, input_shape: Any) -> Any:
         key_w, key_b = jax.random.split(key)
-        n_in = round(input_shape[-1] * scale_in) if parameterization == "standard" else input_shape[-1]
-        n_out = round(out_dim * scale_out) if parameterization == "standard" else out_dim
-        w = jax.random.normal(key_w, (n_in, n_out))
+        w = jax.random.normal(key_w, (input_shape[-1], n_out))
         b = None if bias is None else jax.random.normal(key_b, (n_out,))
         if parameterization == "standard":
-            w = w * weight * math.sqrt(scale_in / n_in)
+            w = w * weight * math.sqrt(scale_in / input_shape[-1])
             b = None if b is None or bias is None else bias * b
         return (*input_shape[:-1], n_out), (w, b)
 
     def apply_fn(params: Any, inputs: Any, **kwargs: Any) -> Any:
         w, b = params
         z = jnp.matmul(inputs, w)
-        if parameterization == "ntk":
-            z = z * weight / math.sqrt(inputs.shape[-1])
+        z = z * weight / math.sqrt(inputs.shape[-1]) if parameterization == "ntk" else z / math.sqrt(scale_in)
         if b is None:
             return z
         shaped = b.reshape((1,) * (z.ndim - 1) + (-1,))
         return z + (shaped if parameterization == "standard" or bias is None else bias * shaped)
 
     def transform(kernel: Kernel, **kwargs: Any) -> Kernel:
-        return affine(kernel, weight, bias, parameterization, kernel.shape1[-1] / scale_in, out_dim)
+        return affine(kernel, weight, bias, parameterization, kernel.shape1[-1] / scale_in, n_out)
 
     return Layer(init_fn, apply_fn, KernelFunction(transform))
 
@@ -157,12 +154,14 @@ def check_axes(batch_axis: int, channel_axis: int) -> None:
 
 
 def check_affine(
-    W_std: float, b_std: float | None, parameterization: str, s: tuple[float, float]
-) -> tuple[float, float | None, float, float]:
-    """Standard deviations and width scalings of an affine layer, checked."""
+    W_std: float, b_std: float | None, parameterization: str, s: tuple[int, int]
+) -> tuple[float, float | None, int, int]:
+    """Standard deviations and scales of the widths of an affine layer, checked."""
     weight = check_real("W_std", W_std, 0)
     bias = None if b_std is None else check_real("b_std", b_std, 0)
     check_choice("parameterization", parameterization, PARAMETERIZATIONS)
     require(len(s) == 2, "s", "hold two numbers, for the widths before and behind the layer", s)
-    scale_in, scale_out = (check_real(f"s[{k}]", x, 0, open_low=True) for k, x in enumerate(s))
+    scale_in, scale_out = (check_integer(f"s[{k}]", x, 1) for k, x in enumerate(s))
+    scaled = parameterization == "standard" or (scale_in, scale_out) == (1, 1)
+    require(scaled, "s", "be (1, 1) but for the standard parameterisation", s)
     return weight, bias, scale_in, scale_out

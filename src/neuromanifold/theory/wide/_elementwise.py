@@ -70,26 +70,26 @@ def _own(averages: Dual, covariance: Any, kernel: Kernel) -> Any:
     return averages.pair(covariance, one, other)
 
 
-def ABRelu(a: float, b: float) -> Layer:
-    """phi(u) = a min(u, 0) + b max(u, 0)."""
+def ABRelu(a: float, b: float, do_stabilize: bool = False) -> Layer:
+    """phi(u) = a min(u, 0) + b max(u, 0); `do_stabilize` is taken for compatibility and not needed."""
     a, b = check_real("a", a), check_real("b", b)
     return nonlinearity(
         "ABRelu", lambda u: a * jnp.minimum(u, 0) + b * jnp.maximum(u, 0), _duals.two_slopes(a, b), odd=a == b
     )
 
 
-def Relu() -> Layer:
-    """phi(u) = max(u, 0)."""
+def Relu(do_stabilize: bool = False) -> Layer:
+    """phi(u) = max(u, 0); `do_stabilize` is taken for compatibility and not needed."""
     return nonlinearity("Relu", jax.nn.relu, _duals.two_slopes(0.0, 1.0))
 
 
-def LeakyRelu(alpha: float) -> Layer:
-    """phi(u) = alpha min(u, 0) + max(u, 0)."""
+def LeakyRelu(alpha: float, do_stabilize: bool = False) -> Layer:
+    """phi(u) = alpha min(u, 0) + max(u, 0); `do_stabilize` is taken for compatibility and not needed."""
     return ABRelu(alpha, 1.0)
 
 
-def Abs() -> Layer:
-    """phi(u) = |u|."""
+def Abs(do_stabilize: bool = False) -> Layer:
+    """phi(u) = |u|; `do_stabilize` is taken for compatibility and not needed."""
     return nonlinearity("Abs", jnp.abs, _duals.two_slopes(-1.0, 1.0))
 
 
@@ -120,10 +120,9 @@ def Gelu(approximate: bool = False) -> Layer:
     """phi(u) = u Phi(u).
 
     Args:
-        approximate: False; the tanh approximation has no closed dual: `ElementwiseNumerical(jax.nn.gelu)`.
+        approximate: networks of finite width take the tanh approximation; the kernel is that of u Phi(u).
     """
-    require(not approximate, "approximate", "be False: the approximation has no closed dual", approximate)
-    return nonlinearity("Gelu", lambda u: jax.nn.gelu(u, approximate=False), _duals.gelu())
+    return nonlinearity("Gelu", lambda u: jax.nn.gelu(u, approximate=approximate), _duals.gelu())
 
 
 def Sin(a: float = 1.0, b: float = 1.0, c: float = 0.0) -> Layer:
@@ -150,10 +149,32 @@ def Exp(a: float = 1.0, b: float = 1.0) -> Layer:
     return nonlinearity("Exp", lambda u: a * jnp.exp(b * u), _duals.exponential(a, b))
 
 
-def Gaussian(a: float = 1.0, b: float = 1.0) -> Layer:
-    """phi(u) = a exp(-b u^2), b >= 0."""
-    a, b = check_real("a", a), check_real("b", b, 0)
-    return nonlinearity("Gaussian", lambda u: a * jnp.exp(-b * u**2), _duals.bell(a, b))
+def ExpNormalized(gamma: float = 1.0, shift: float = -1.0, do_clip: bool = False) -> Layer:
+    """The kernel sqrt(q q') exp(gamma (r + shift)), r = c / sqrt(q q'); it has no network of finite width.
+
+    Args:
+        gamma: rate, >= 0.
+        shift: added to the correlation.
+        do_clip: taken for compatibility; correlations never leave [-1, 1].
+
+    Source: Shankar et al. 2020, ICML, page 6.
+    """
+    gamma, shift = check_real("gamma", gamma, 0), check_real("shift", shift)
+
+    def pair(c: Any, q1: Any, q2: Any) -> Any:
+        root, cos, _ = _duals.angle(c, q1, q2)
+        return root * jnp.exp(gamma * (cos + shift))
+
+    def slope(c: Any, q1: Any, q2: Any) -> Any:
+        return gamma * jnp.exp(gamma * (_duals.angle(c, q1, q2)[1] + shift))
+
+    return Elementwise(None, pair, slope)
+
+
+def Gaussian(a: float = 1.0, b: float = -1.0) -> Layer:
+    """phi(u) = a exp(b u^2), b <= 0."""
+    a, b = check_real("a", a), check_real("b", b, None, 0)
+    return nonlinearity("Gaussian", lambda u: a * jnp.exp(b * u**2), _duals.bell(a, -b))
 
 
 def Gabor() -> Layer:
@@ -189,7 +210,7 @@ def RectifiedMonomial(degree: int) -> Layer:
 
 
 def Hermite(degree: int) -> Layer:
-    """phi(u) = He_n(u) / sqrt(n!), the probabilists' polynomials; its dual is c^n where q = q' = 1."""
+    """phi(u) = He_n(u) / sqrt(n!), the probabilists' polynomials, for inputs of any variance."""
     degree = check_integer("degree", degree, 0)
     values = np.polynomial.hermite_e.herme2poly([0.0] * degree + [1.0]) / math.sqrt(math.factorial(degree))
     return Polynomial([float(x) for x in values])

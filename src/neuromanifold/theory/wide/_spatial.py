@@ -45,7 +45,7 @@ def Conv(
     b_std: float | None = None,
     dimension_numbers: tuple[str, str, str] | None = None,
     parameterization: str = "ntk",
-    s: tuple[float, float] = (1, 1),
+    s: tuple[int, int] = (1, 1),
 ) -> Layer:
     """Convolution with one filter for all positions; see the module's header.
 
@@ -72,13 +72,12 @@ def Conv(
     )
     sides, steps = check_window("filter_shape", filter_shape, strides, padding)
     weight, bias, scale_in, scale_out = check_affine(W_std, b_std, parameterization, s)
-    n_places = math.prod(sides)
+    n_places, n_out = math.prod(sides), out_chan * scale_out
     standard = parameterization == "standard"
 
     def init_fn(key: Any, input_shape: Any) -> Any:
         key_w, key_b = jax.random.split(key)
-        n_in = round(input_shape[-1] * scale_in) if standard else input_shape[-1]
-        n_out = round(out_chan * scale_out) if standard else out_chan
+        n_in = input_shape[-1]
         w = jax.random.normal(key_w, (*sides, n_in, n_out))
         b = None if bias is None else jax.random.normal(key_b, (n_out,))
         if standard:
@@ -89,8 +88,7 @@ def Conv(
     def apply_fn(params: Any, inputs: Any, **kwargs: Any) -> Any:
         w, b = params
         z = convolved(inputs, w, sides, steps, padding)
-        if not standard:
-            z = z * weight / math.sqrt(inputs.shape[-1] * n_places)
+        z = z / math.sqrt(scale_in) if standard else z * weight / math.sqrt(inputs.shape[-1] * n_places)
         if b is None:
             return z
         shaped = b.reshape((1,) * (z.ndim - 1) + (-1,))
@@ -108,7 +106,7 @@ def Conv(
             shape2=moved_shape(kernel.shape2, sides, steps, padding),
         )
         n_in = kernel.shape1[-1] / scale_in * n_places
-        return affine(moved, weight, bias, parameterization, n_in, out_chan)
+        return affine(moved, weight, bias, parameterization, n_in, n_out)
 
     return Layer(init_fn, apply_fn, KernelFunction(transform))
 

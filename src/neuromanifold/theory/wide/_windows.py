@@ -6,7 +6,7 @@
 Sums over a box are sums over its sides, axis after axis: a 3 x 3 window costs 3 + 3 shifted additions.
 
 Padding: "VALID" keeps to the image, "SAME" surrounds it with zeros so that every s-th position keeps its
-place, "CIRCULAR" closes it to a torus.
+place, "CIRCULAR" closes it to a torus, with positions added where "SAME" adds zeros.
 """
 
 from __future__ import annotations
@@ -39,9 +39,6 @@ def around(size: int, window: int, stride: int, padding: str) -> tuple[int, int]
     """Positions added before and behind an axis."""
     if padding == "VALID":
         return 0, 0
-    if padding == "CIRCULAR":
-        # As SAME of stride 1 places it: the window's middle on the position.
-        return (window - 1) // 2, window // 2
     total = max((-(-size // stride) - 1) * stride + window - size, 0)
     return total // 2, total - total // 2
 
