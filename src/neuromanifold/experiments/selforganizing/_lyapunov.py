@@ -158,7 +158,7 @@ class HebbLyapunov:
         starts = 0.3 * jax.random.normal(key_starts, (self.n_starts, self.n_dimensions))
         times = np.arange(round(self.duration / self.dt) + 1) * self.dt
         variables: dict[str, Any] = {}
-        courses, least, unlike, fastest = [], [], [], []
+        courses, least, unlike, fastest, gained = [], [], [], [], []
         for rule in _RULES:
             neuron = HebbNeuron(1.0, self.kappa if rule == "shift" else self.threshold, rule)
             # On the sphere, where the inputs are, for rules to which the length at the start matters.
@@ -168,10 +168,10 @@ class HebbLyapunov:
             heights, squares = (np.asarray(x, np.float64) for x in _along(many, path))
             rises = np.diff(heights, axis=0)
             courses.append(heights[:, 0])
+            gained.append((heights[-1] - heights[0]).mean())
             least.append(rises.min())
             fastest.append(squares.max())
             unlike.append(np.abs(rises.sum(0) - self.dt * (squares[1:] + squares[:-1]).sum(0) / 2))
-        gained = np.array([course[-1] - course[0] for course in courses])
         pair = Inputs(np.array([[1.0], [0.0]]))
         gated, plain = (HebbNeuron(1.0, self.pair_threshold, rule) for rule in ("gated", "plain"))
         way = solve(
@@ -187,7 +187,7 @@ class HebbLyapunov:
             "least_rise": (np.array(least), ("rule",), "smallest change of L in a step"),
             "mismatch": (np.array([u.max() for u in unlike]), ("rule",), "rise of L less that by |dw/dt|^2"),
             "fastest": (np.array(fastest), ("rule",), "largest |dw/dt|^2"),
-            "gained": (gained, ("rule",), "change of L from start to end"),
+            "gained": (np.array(gained), ("rule",), "mean rise of L from start to end"),
             "pair_first": (pair_course[0], (), "plain rule's L at the start of the gated rule"),
             "pair_last": (pair_course[-1], (), "plain rule's L at its end"),
         }  # fmt: skip
@@ -248,7 +248,7 @@ class HebbLyapunov:
                     reason="round-off of float32",
                 ),
                 at_most(
-                    self.dt * float(at["fastest"]) + rounding * record.sizes["time"],
+                    self.dt * float(at["fastest"]) + 3 * rounding,
                     read_measured(at, "mismatch"),
                     statement=f"{rule}: L rises by the time integral of |dw/dt|^2.",
                     system="A3",

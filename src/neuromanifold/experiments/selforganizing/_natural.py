@@ -227,7 +227,7 @@ class HebbNaturalPatches:
                     variance[index],
                     statement=f"Linear neuron {index + 1} answers with the variance of its component.",
                     system="A5",
-                    resolution=0.6 * float(expected.value[index]),
+                    resolution=0.6 * float(variance.mean[index]),
                 )
             )
         fourth = read_measured(record, "fourth")
