@@ -5,11 +5,8 @@ from neuromanifold.networks.energy._annealing import Annealed as Annealed
 from neuromanifold.networks.energy._annealing import AnnealingInfo as AnnealingInfo
 from neuromanifold.networks.energy._annealing import AnnealingState as AnnealingState
 from neuromanifold.networks.energy._annealing import Hajek as Hajek
-from neuromanifold.networks.energy._annealing import ProposalInfo as ProposalInfo
-from neuromanifold.networks.energy._annealing import ProposalState as ProposalState
 from neuromanifold.networks.energy._annealing import anneal as anneal
 from neuromanifold.networks.energy._annealing import annealing as annealing
-from neuromanifold.networks.energy._annealing import annealing_of as annealing_of
 from neuromanifold.networks.energy._annealing import temperature_range as temperature_range
 from neuromanifold.networks.energy._boltzmann import BoltzmannMachine as BoltzmannMachine
 from neuromanifold.networks.energy._gaussian import GaussianInfo as GaussianInfo
@@ -28,6 +25,9 @@ from neuromanifold.networks.energy._partition import annealed_partition as annea
 from neuromanifold.networks.energy._path_integral import PathInfo as PathInfo
 from neuromanifold.networks.energy._path_integral import PathState as PathState
 from neuromanifold.networks.energy._path_integral import path_integral_annealing as path_integral_annealing
+from neuromanifold.networks.energy._proposals import ProposalInfo as ProposalInfo
+from neuromanifold.networks.energy._proposals import ProposalState as ProposalState
+from neuromanifold.networks.energy._proposals import annealing_of as annealing_of
 from neuromanifold.networks.energy._qubo import Qubo as Qubo
 from neuromanifold.networks.energy._qubo import boltzmann_energy as boltzmann_energy
 from neuromanifold.networks.energy._recurrent_autoencoder import AutoencoderWeights as AutoencoderWeights

@@ -1,16 +1,15 @@
 """Simulated annealing: Metropolis or heat bath while the temperature falls.
 
 Of an Ising, QUBO or Boltzmann energy, `annealing` moves many copies (reads) at once, one step a sweep over
-all units; of any energy on any states, `annealing_of` moves one state by proposals, one step a proposal. Both
-carry the best state seen and say, each step, temperature, energy and share of accepted changes.
+all units. It carries the best states seen and says, each step, temperature, energies and shares of units that
+turned. For any energy on any states see `annealing_of`.
 
 Temperatures: a schedule t -> T that falls (geometric, linear, logarithmic, `Hajek`), a constant, or
 `Adaptive`, which lets the mean energy fall by a fixed number of its own standard deviations a sweep,
 
     T' = T exp(-speed T / sigma_E),        since d<E>/dT = sigma_E^2 / T^2.
 
-Symbols: E energy, T temperature, sigma_E standard deviation of the energy over reads. Time: sweeps, or
-proposals.
+Symbols: E energy, T temperature, sigma_E standard deviation of the energy over reads. Time: sweeps.
 
 Source: Kirkpatrick, Gelatt and Vecchi 1983, Science 220:671; Hajek 1988, Math. Oper. Res. 13:311; Huang,
 Romeo and Sangiovanni-Vincentelli 1986, Proc. ICCAD, for the adaptive rule.
@@ -25,7 +24,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Key
 
 from neuromanifold._base import check_choice, check_integer, check_real, require
 from neuromanifold.dynamics import Process, Schedule, run
@@ -354,68 +353,3 @@ def temperature_range(model: IsingModel) -> tuple[float, float]:
     size = np.sqrt(np.sum(couplings**2, 1) + biases**2)
     require(size.max() > 0, "model", "have an energy that differs between states", "couplings and biases 0")
     return 2.0 * float(size.max()), 0.1 * float(size[size > 0].mean())
-
-
-class ProposalState(NamedTuple):
-    """What the next proposal needs: the state, its energy, the best state so far and its energy."""
-
-    state: PyTree
-    energy: Float[Array, ""]
-    best_state: PyTree
-    best_energy: Float[Array, ""]
-
-
-class ProposalInfo(NamedTuple):
-    """What a proposal was: the temperature, whether it was taken, and the energy after it."""
-
-    temperature: Float[Array, ""]
-    accepted: Bool[Array, ""]
-    energy: Float[Array, ""]
-
-
-class _Proposals(eqx.Module):
-    energy: Callable[..., Any]
-    propose: Callable[..., Any]
-    temperature: Callable[..., Any]
-
-    def init(self, key: Any, x0: PyTree) -> ProposalState:
-        del key
-        state = jax.tree.map(jnp.asarray, x0)
-        energy = jnp.asarray(self.energy(state))
-        return ProposalState(state, energy, state, energy)
-
-    def step(
-        self, key: Key[Array, ""], t: Int[Array, ""], now: ProposalState
-    ) -> tuple[ProposalState, ProposalInfo]:
-        key_propose, key_accept = jax.random.split(key)
-        proposal, log_forward, log_backward = self.propose(key_propose, now.state)
-        energy, temperature = jnp.asarray(self.energy(proposal)), jnp.asarray(self.temperature(t))
-        log_ratio = (now.energy - energy) / temperature + log_backward - log_forward
-        accepted = jnp.log(jax.random.uniform(key_accept)) < log_ratio
-        state = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), proposal, now.state)
-        energy = jnp.where(accepted, energy, now.energy)
-        better = energy < now.best_energy
-        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), state, now.best_state)
-        moved = ProposalState(state, energy, best, jnp.minimum(energy, now.best_energy))
-        return moved, ProposalInfo(temperature, accepted, energy)
-
-
-def annealing_of(
-    energy: Callable[..., Any], propose: Callable[..., Any], temperature: Temperature
-) -> Process:
-    """Simulated annealing of any energy on any states, one proposal a step; walkers are replicas of a run.
-
-    Args:
-        energy: `energy(state)` -> E.
-        propose: `propose(key, state)` -> (state', log q(state'|state), log q(state|state')); a proposal that
-            is not symmetric is corrected by the two, which no temperature changes.
-        temperature: a number > 0, or a schedule t -> T.
-
-    Raises:
-        ValueError: a temperature that is not positive, or a `Schedule` that rises or ends at zero.
-    """
-    require(
-        not isinstance(temperature, Adaptive), "temperature", "not be Adaptive for one state", temperature
-    )
-    module = _Proposals(energy, propose, check_temperature(temperature))
-    return Process(module.init, module.step)
