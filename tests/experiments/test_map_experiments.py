@@ -76,7 +76,7 @@ def test_retinotopy_claims_fail_where_the_kinds_are_exchanged(retinotopy, failin
     experiment, record = retinotopy
     swapped = {name: record[name].values[::-1] for name in ("variation", "jumps", "sharpness")}
     assert len(failing(experiment, record, jumps=swapped["jumps"], jumps_stderr=0.1)) == 2
-    # A map that went around three times; one that had been ordered from the beginning; fields that are not sharp.
+    # A map that went around three times; one ordered from the beginning; fields that are not sharp.
     assert len(failing(experiment, record, variation=3.0)) == 1
     assert len(failing(experiment, record, variation=1.0)) == 1
     assert len(failing(experiment, record, sharpness=0.5)) == 1
