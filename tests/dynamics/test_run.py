@@ -141,6 +141,42 @@ def test_a_state_may_hold_functions_and_keys_of_a_process_hold_data(key):
     np.testing.assert_allclose(done.state.weight, np.tanh(np.tanh(1.0)) * np.ones(2), rtol=1e-6)
 
 
+def test_functions_made_anew_by_the_same_lines_share_a_program_and_others_do_not(key):
+    traced = []
+
+    def adding(amount, also=None):
+        def step(key, t, x):
+            traced.append(amount)
+            return x + amount if also is None else also(key, t, x + amount), None
+
+        return Process(lambda key, x0: jnp.asarray(x0, float), step)
+
+    def times(factor):
+        return lambda key, t, x: factor * x
+
+    def end(process):
+        return float(run(process, key, 1.0, 2).state)
+
+    assert end(adding(2)) == 5.0
+    n = len(traced)
+    assert end(adding(2)) == 5.0
+    assert len(traced) == n
+    assert end(adding(3)) == 7.0
+    # 2.0 is the same number as 2 and other code.
+    assert end(adding(2.0)) == 5.0
+    assert isinstance(traced[-1], float)
+    assert end(adding(1, times(3))) == 21.0
+    n = len(traced)
+    assert end(adding(1, times(3))) == 21.0
+    assert len(traced) == n
+    assert end(adding(1, times(2))) == 10.0
+
+    def itself(x):
+        return x if traced else itself(x)
+
+    assert end(Process(lambda key, x0: jnp.asarray(x0, float), lambda key, t, x: (itself(x), None))) == 1.0
+
+
 def test_a_second_run_of_the_same_code_compiles_nothing(key):
     traces = []
 

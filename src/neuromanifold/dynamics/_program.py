@@ -15,6 +15,7 @@ bit and a resumed run must take the same one.
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
@@ -32,20 +33,22 @@ def _is_array(leaf: object) -> bool:
 class Code:
     """What of a pytree is not data: its structure and its leaves that are no arrays, hashable.
 
-    Two runs with equal codes and equal shapes share one compiled program.
+    Two runs with equal codes and equal shapes share one compiled program. Functions made anew by the same
+    lines, closing over equal numbers and functions, are equal: `optax.adam(1e-3)` is however often it is made.
 
     Raises:
         TypeError: a leaf is neither an array nor hashable.
     """
 
-    __slots__ = ("_hash", "_leaves", "_structure")
+    __slots__ = ("_hash", "_keys", "_leaves", "_structure")
 
     def __init__(self, tree: PyTree) -> None:
         self._leaves, self._structure = jax.tree.flatten(tree)
         for leaf in self._leaves:
             if not isinstance(leaf, Hashable):
                 raise TypeError(f"every part of a process must be an array or hashable, got {leaf!r}.")
-        self._hash = hash((self._structure, tuple((type(leaf), leaf) for leaf in self._leaves)))
+        self._keys = tuple(_sameness(leaf, ()) for leaf in self._leaves)
+        self._hash = hash((self._structure, self._keys))
 
     @property
     def tree(self) -> PyTree:
@@ -60,8 +63,46 @@ class Code:
             isinstance(other, Code)
             and self._hash == other._hash
             and self._structure == other._structure
-            and all(type(a) is type(b) and a == b for a, b in zip(self._leaves, other._leaves, strict=True))
+            and self._keys == other._keys
         )
+
+
+def _sameness(part: Any, inside: tuple[Any, ...]) -> Hashable:
+    """What a leaf is compared by: a function by its code and what it closes over, all else by type and value.
+
+    What cannot be hashed, and a function that closes over itself, is the same as itself alone.
+    """
+    if isinstance(part, tuple):
+        return type(part), tuple(_sameness(each, inside) for each in part)
+    if isinstance(part, types.FunctionType) and not any(part is outer for outer in inside):
+        try:
+            cells = tuple(cell.cell_contents for cell in part.__closure__ or ())
+        except ValueError:
+            return id(part), _Alone(part)
+        closed = (cells, part.__defaults__, tuple(sorted((part.__kwdefaults__ or {}).items())))
+        return part.__code__, part.__module__, _sameness(closed, (*inside, part))
+    if isinstance(part, Hashable):
+        try:
+            hash(part)
+        except TypeError:
+            return id(part), _Alone(part)
+        return type(part), part
+    return id(part), _Alone(part)
+
+
+class _Alone:
+    """Something that equals itself alone, kept alive so that nothing else gets its place in memory."""
+
+    __slots__ = ("part",)
+
+    def __init__(self, part: Any) -> None:
+        self.part = part
+
+    def __hash__(self) -> int:
+        return id(self.part)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Alone) and self.part is other.part
 
 
 def split(tree: PyTree) -> tuple[PyTree, Code]:

@@ -39,6 +39,7 @@ def second_moment(neighbourhood: ArrayLike) -> float:
     Raises:
         ValueError: another shape, or a negative value.
 
+    >>> from neuromanifold.theory.selforganizing import second_moment
     >>> second_moment([1.0, 1.0, 1.0])
     2.0
     """
