@@ -34,7 +34,7 @@ class Code:
     """What of a pytree is not data: its structure and its leaves that are no arrays, hashable.
 
     Two runs with equal codes and equal shapes share one compiled program. Functions made anew by the same
-    lines, closing over equal numbers and functions, are equal: `optax.adam(1e-3)` is however often it is made.
+    lines, closing over equal numbers and functions, are equal, as `optax.adam(1e-3)` however often made.
 
     Raises:
         TypeError: a leaf is neither an array nor hashable.
