@@ -2,8 +2,9 @@
 
 `BernoulliRBM` takes the arguments of scikit-learn's, and data in [0, 1]; values between are probabilities of
 a unit. Other numbers are refused, or brought to [0, 1] column by column. `GaussianRBM` takes any numbers:
-visible units are Gaussian, with one variance for each feature that may be learnt. Both give `transform`
-(probabilities of hidden units), `score_samples`, `gibbs`, `partial_fit`.
+visible units are Gaussian, with one variance for each feature that may be learnt. It learns in units of each
+feature's standard deviation, so that one rate does for all. Both give `transform` (probabilities of hidden
+units), `score_samples`, `gibbs`, `partial_fit`.
 
 One pass over the rows is an epoch, in an order that is new each time; the last batch may be short, and each
 phase is averaged over its own rows.
@@ -237,11 +238,15 @@ class GaussianRBM(_Machine):
         random_state: seed or generator.
 
     Attributes:
-        machine_: the machine, a `RestrictedBoltzmann`.
-        components_: couplings, shape (n_components, n_features).
-        intercept_hidden_: shape (n_components,).
+        machine_: the machine, a `RestrictedBoltzmann` of features less `mean_`, over `scale_`.
+        components_: couplings W, shape (n_components, n_features); the mean of the features given hidden
+            units h is intercept_visible_ + h W.
         intercept_visible_: shape (n_features,).
-        variance_: of the visible units given the hidden ones, shape (n_features,).
+        intercept_hidden_: c, shape (n_components,); the hidden fields given features v are
+            c + W (v / variance_).
+        variance_: of the features given the hidden units, shape (n_features,).
+        mean_: of the features in the first rows, shape (n_features,).
+        scale_: their standard deviations, 1 for a feature that does not vary.
         n_features_in_: number of features.
 
     >>> import numpy as np
@@ -279,26 +284,49 @@ class GaussianRBM(_Machine):
             isinstance(self.learn_variance, bool), "learn_variance", "be True or False", self.learn_variance
         )
 
+    def _rows(self, X: Any, reset: bool = False) -> np.ndarray:
+        rows = super()._rows(X, reset)
+        if reset:
+            spread = rows.std(0, dtype=np.float64)
+            self.mean_ = rows.mean(0, dtype=np.float64).astype(np.float32)
+            self.scale_ = np.where(spread > 0, spread, 1.0).astype(np.float32)
+        return (rows - self.mean_) / self.scale_
+
     def _begin(self, rows: np.ndarray) -> None:
-        mean = rows.mean(0, dtype=np.float64)
-        spread = rows.var(0, dtype=np.float64)
-        spread = np.where(spread > 0, spread, 1.0)
-        units = Gaussian(rows.shape[1], spread, learned=self.learn_variance), Bernoulli(self.n_components)
-        drawn = RestrictedBoltzmann.random(self._new_key(), *units)
-        # Couplings in units of the features' spread, so that no feature speaks louder than another.
-        self.machine_ = RestrictedBoltzmann(*units, drawn.couplings * jnp.sqrt(units[0].variance)[None], mean)
+        units = Gaussian(rows.shape[1], learned=self.learn_variance), Bernoulli(self.n_components)
+        self.machine_ = RestrictedBoltzmann.random(self._new_key(), *units)
         self._chains = np.asarray(self.machine_.begin(self._new_key(), self.batch_size))
+
+    def gibbs(self, v: Any) -> np.ndarray:
+        """Rows after one step of Gibbs sampling: hidden units given them, then features given those."""
+        check_is_fitted(self)
+        return self.mean_ + self.scale_ * super().gibbs(v)
+
+    @property
+    def components_(self) -> np.ndarray:
+        """Couplings in units of the features, shape (n_components, n_features)."""
+        return super().components_ * self.scale_
+
+    @property
+    def intercept_visible_(self) -> np.ndarray:
+        """Mean of the features where no hidden unit is on, shape (n_features,)."""
+        return self.mean_ + self.scale_ * super().intercept_visible_
+
+    @property
+    def intercept_hidden_(self) -> np.ndarray:
+        """Fields of the hidden units where all features are 0, shape (n_components,)."""
+        return super().intercept_hidden_ - self.components_ @ (self.mean_ / self.variance_)
 
     @property
     def variance_(self) -> np.ndarray:
-        """Variance of the visible units given the hidden ones, shape (n_features,)."""
+        """Variance of the features given the hidden units, shape (n_features,)."""
         visible: Any = self.machine_.visible
-        return np.asarray(visible.variance)
+        return np.asarray(visible.variance) * self.scale_**2
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the free energy of rows: their log density up to one constant, in nats."""
         check_is_fitted(self)
-        return np.asarray(_weight(self.machine_, jnp.asarray(self._rows(X))))
+        return np.asarray(_weight(self.machine_, jnp.asarray(self._rows(X)))) - np.log(self.scale_).sum()
 
 
 @jax.jit
