@@ -27,6 +27,7 @@ from neuromanifold.dynamics import (
     plain_progress,
     run,
 )
+from neuromanifold.dynamics._program import Code
 
 
 def itself(x):
@@ -170,6 +171,17 @@ def test_functions_made_anew_by_the_same_lines_share_a_program_and_others_do_not
     assert end(adding(1, times(3))) == 21.0
     assert len(traced) == n
     assert end(adding(1, times(2))) == 10.0
+
+    # What a function looks up in its module is part of it, and an interactive session's is itself alone.
+    lines = "def make():\n    return lambda key, t, x: (x + shift, None)\n"
+    begin = adding(0).init
+    for module, shares in (("neuromanifold.dynamics", True), ("__main__", False)):
+        names = {"shift": 1.0, "__name__": module}
+        exec(lines, names)
+        assert (Code(names["make"]()) == Code(names["make"]())) is shares
+        assert end(Process(begin, names["make"]())) == 3.0
+        names["shift"] = 2.0
+        assert end(Process(begin, names["make"]())) == 5.0
 
     def itself(x):
         return x if traced else itself(x)

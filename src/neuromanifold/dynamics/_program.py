@@ -15,6 +15,7 @@ bit and a resumed run must take the same one.
 from __future__ import annotations
 
 import functools
+import sys
 import types
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
@@ -68,26 +69,41 @@ class Code:
 
 
 def _sameness(part: Any, inside: tuple[Any, ...]) -> Hashable:
-    """What a leaf is compared by: a function by its code and what it closes over, all else by type and value.
+    """What a leaf is compared by: a function by its code and what it sees, all else by type and value.
 
-    What cannot be hashed, and a function that closes over itself, is the same as itself alone.
+    What cannot be hashed is the same as itself alone; so is a function that closes over itself, and one of an
+    interactive session, where the same lines may be run again to see what they lean on anew.
     """
     if isinstance(part, tuple):
         return type(part), tuple(_sameness(each, inside) for each in part)
-    if isinstance(part, types.FunctionType) and not any(part is outer for outer in inside):
+    if isinstance(part, types.FunctionType) and _imported(part) and not any(part is one for one in inside):
         try:
             cells = tuple(cell.cell_contents for cell in part.__closure__ or ())
         except ValueError:
-            return id(part), _Alone(part)
+            return _Alone(part)
         closed = (cells, part.__defaults__, tuple(sorted((part.__kwdefaults__ or {}).items())))
-        return part.__code__, part.__module__, _sameness(closed, (*inside, part))
-    if isinstance(part, Hashable):
-        try:
-            hash(part)
-        except TypeError:
-            return id(part), _Alone(part)
-        return type(part), part
-    return id(part), _Alone(part)
+        named = {name: part.__globals__[name] for name in _names(part.__code__) if name in part.__globals__}
+        seen = tuple((name, v if isinstance(v, _NUMBERS) else _Alone(v)) for name, v in named.items())
+        return part.__code__, part.__module__, _sameness(closed, (*inside, part)), _sameness(seen, ())
+    try:
+        hash(part)
+    except TypeError:
+        return _Alone(part)
+    return type(part), part
+
+
+_NUMBERS = (bool, int, float, complex, str)
+
+
+def _imported(function: types.FunctionType) -> bool:
+    module = sys.modules.get(function.__module__)
+    return getattr(module, "__spec__", None) is not None and function.__module__ != "__main__"
+
+
+def _names(code: types.CodeType) -> list[str]:
+    """Names that a function and those inside it look up, in order."""
+    inner = [name for const in code.co_consts if isinstance(const, types.CodeType) for name in _names(const)]
+    return sorted({*code.co_names, *inner})
 
 
 class _Alone:
