@@ -31,6 +31,7 @@ from jaxtyping import Array, Float, Key
 
 from neuromanifold._base import check_finite, check_integer, check_real, require
 from neuromanifold.dynamics import Flow
+from neuromanifold.networks.selforganizing._afferents import nonnegative
 
 # Growth rates below this, in units of the decay, are rounding.
 _STILL = 1e-3
@@ -92,10 +93,7 @@ class ColumnSheet(eqx.Module):
         self.n_steps = check_integer("n_steps", n_steps, 1)
         shape = (len(hexagonal_patch(radius)), len(hexagonal_patch(input_radius)))
         require(np.shape(afferents) == shape, "afferents", f"have shape {shape}", np.shape(afferents))
-        if not isinstance(afferents, jax.Array):
-            afferents = check_finite("afferents", afferents)
-            require((afferents >= 0).all(), "afferents", "be >= 0", float(afferents.min()))
-        self.afferents = jnp.asarray(afferents, float)
+        self.afferents = nonnegative("afferents", afferents)
         growth = _growth(self.radius, self.excitation, self.recruitment, self.inhibition, self.decay)
         rule = f"not exceed decay and inhibition (activity would grow at the rate {growth:.3g})"
         require(growth < _STILL * self.decay, "excitation", rule, excitation)

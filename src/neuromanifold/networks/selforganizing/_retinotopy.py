@@ -30,6 +30,7 @@ from jaxtyping import Array, Float, Key
 
 from neuromanifold._base import check_finite, check_integer, check_real, require
 from neuromanifold.dynamics import Flow
+from neuromanifold.networks.selforganizing._afferents import nonnegative
 from neuromanifold.networks.selforganizing._columns import growth_rate
 
 
@@ -77,10 +78,7 @@ class TopographicRing(eqx.Module):
         self.n_steps = check_integer("n_steps", n_steps, 1)
         shape = np.shape(afferents)
         require(len(shape) == 2 and min(shape) >= 3, "afferents", "have shape (n_cells, n_inputs)", shape)
-        if not isinstance(afferents, jax.Array):
-            afferents = check_finite("afferents", afferents)
-            require((afferents >= 0).all(), "afferents", "be >= 0", float(afferents.min()))
-        self.afferents = jnp.asarray(afferents, float)
+        self.afferents = nonnegative("afferents", afferents)
         growth = _growth(
             shape[0], self.excitation, self.excitation_width, self.inhibition, self.inhibition_width
         )

@@ -7,6 +7,8 @@ The rule and its accuracy are those of `neuromanifold.theory.meanfield`: 1e-13 f
 kinks that are declared, at some 15,000 evaluations a pair; fewer nodes cost less. Pairs are handled in
 blocks, so that memory does not grow with their number.
 
+Source: Jacot, Gabriel and Hongler 2018, NeurIPS (duals); the quadrature is the house's.
+
 """
 
 from __future__ import annotations

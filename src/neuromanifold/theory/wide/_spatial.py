@@ -193,12 +193,17 @@ def _pool(
 
 
 def GlobalAvgPool(batch_axis: int = 0, channel_axis: int = -1) -> Layer:
-    """Mean over all positions."""
+    """Mean over all positions, which may be any number; axes as for `AvgPool`.
+
+    Args:
+        batch_axis: 0.
+        channel_axis: -1.
+    """
     return _global_pool(True, batch_axis, channel_axis)
 
 
 def GlobalSumPool(batch_axis: int = 0, channel_axis: int = -1) -> Layer:
-    """Sum over all positions."""
+    """Sum over all positions; arguments as for `GlobalAvgPool`."""
     return _global_pool(False, batch_axis, channel_axis)
 
 
