@@ -12,7 +12,7 @@ export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test lint types floors unit doctest docs bench lock format clean
+.PHONY: help reproduce test lint types floors unit doctest doctest-networks doctest-others docs bench lock format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ reproduce: $(STAMP)  ## run every experiment (PRESET=quick|full), JOBS at once, 
 	$(BIN)/neuromanifold reproduce --preset $(PRESET) --jobs $(JOBS) --out $(OUT)
 
 test: $(STAMP)  ## everything that must hold before a change lands
-	$(MAKE) --jobs 2 lint doctest types floors docs
+	$(MAKE) --jobs 2 docs types doctest lint floors
 	$(MAKE) unit
 
 lint: $(STAMP)
@@ -50,11 +50,18 @@ unit: $(STAMP)
 	$(UNOPTIMISED) $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/experiments
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/experiments
 
-doctest: $(STAMP)
-	$(UNOPTIMISED) $(BIN)/sphinx-build -q -W --keep-going -b doctest docs docs/_build/doctest
+# The examples run in two processes, on the pages that `docs` has read.
+doctest: doctest-networks doctest-others
+DOCTEST := $(UNOPTIMISED) $(BIN)/sphinx-build -q -W --keep-going -d docs/_build/doctrees -b doctest docs
+
+doctest-networks: docs
+	$(DOCTEST) docs/_build/doctest-networks docs/networks.md
+
+doctest-others: docs
+	$(DOCTEST) docs/_build/doctest-others $(filter-out docs/networks.md,$(wildcard docs/*.md))
 
 docs: $(STAMP)  ## the documentation, in docs/_build/html
-	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	$(BIN)/sphinx-build -q -W --keep-going -d docs/_build/doctrees -b html docs docs/_build/html
 
 bench: $(STAMP)  ## our loop and our recall against the best hand-written ones, ratios printed
 	$(BIN)/python -m benchmarks

@@ -38,7 +38,10 @@ def like(leaf: Any, values: np.ndarray) -> Any:
     """Host values put back into the kind of array that `leaf` is."""
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.random.wrap_key_data(jnp.asarray(values), impl=jax.random.key_impl(leaf))
-    return jax.device_put(values, leaf.sharding) if isinstance(leaf, jax.Array) else values
+    if not isinstance(leaf, jax.Array):
+        return values
+    # Put on a device by name, it would be committed there, and programs compiled for the other compiled again.
+    return jax.device_put(values, leaf.sharding) if leaf.committed else jnp.asarray(values)
 
 
 def digest(*trees: PyTree) -> str:

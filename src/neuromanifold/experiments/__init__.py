@@ -12,6 +12,7 @@ from neuromanifold.experiments._figure import simulation as simulation
 from neuromanifold.experiments._figure import theory as theory
 from neuromanifold.experiments._reproduce import Outcome as Outcome
 from neuromanifold.experiments._reproduce import command as command
+from neuromanifold.experiments._reproduce import recorded as recorded
 from neuromanifold.experiments._reproduce import reproduce as reproduce
 
 # Topics register themselves in the frame above, and so come after it: isort would put them first.

@@ -83,10 +83,10 @@ def reproduce(
     """
     check_choice("preset", preset, PRESETS)
     check_integer("seed", seed, 0, 2**32 - 1)
-    attributes = _attributes(experiment, preset, seed)
     folder = None if out is None else out / experiment.card.name
-    record = _finished(folder, attributes) if resume and folder is not None else None
+    record = recorded(experiment, out, preset=preset, seed=seed) if resume and out is not None else None
     if record is None:
+        attributes = _attributes(experiment, preset, seed)
         record = _record(experiment, seed, folder, attributes, resume, progress)
         if folder is not None:
             write_record(record, folder / "record.nc")
@@ -101,6 +101,28 @@ def reproduce(
         _write_figure(experiment, record, folder)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return Outcome(experiment.card.name, experiment.card, record, claims, error)
+
+
+def recorded(experiment: Experiment, out: Path, *, preset: str = "quick", seed: int = 0) -> xr.Dataset | None:
+    """The record that `reproduce` has left in a folder, or None where there is none that answers the question.
+
+    Parameters, preset, seed and versions of the package and of what it stands on must be the same.
+
+    Args:
+        experiment: an instance, as made by `build`.
+        out: the folder that `reproduce` was given.
+        preset: as there.
+        seed: as there.
+
+    Raises:
+        FileError: the record is damaged.
+    """
+    path = out / experiment.card.name / "record.nc"
+    if not path.exists():
+        return None
+    record, wanted = read_record(path), _attributes(experiment, preset, seed)
+    same = ("experiment", "preset", "seed", "version", "parameters", "versions")
+    return record if all(record.attrs.get(name) == wanted[name] for name in same) else None
 
 
 def command(experiment: Experiment, preset: str, seed: int) -> str:
@@ -140,16 +162,6 @@ def _attributes(experiment: Experiment, preset: str, seed: int) -> dict[str, Any
         "versions": json.dumps(versions),
         "command": command(experiment, preset, seed),
     }
-
-
-def _finished(folder: Path, attributes: dict[str, Any]) -> xr.Dataset | None:
-    """A record already there that answers the same question, or None."""
-    path = folder / "record.nc"
-    if not path.exists():
-        return None
-    record = read_record(path)
-    same = ("experiment", "preset", "seed", "version", "parameters", "versions")
-    return record if all(record.attrs.get(name) == attributes[name] for name in same) else None
 
 
 def _record(
