@@ -14,7 +14,7 @@ from neuromanifold.experiments import recorded, reproduce
 def reproduced():
     """`reproduced(experiment, seed=0)`: the record as the driver makes it; its files are tested on a toy.
 
-    Where NEUROMANIFOLD_RECORDS names the folder of a run of this very code, its records are taken as they are.
+    Where NEUROMANIFOLD_RECORDS names the folder of a run of this very code, its records are taken.
     """
     made = os.environ.get("NEUROMANIFOLD_RECORDS")
 

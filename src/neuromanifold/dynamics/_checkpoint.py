@@ -40,7 +40,7 @@ def like(leaf: Any, values: np.ndarray) -> Any:
         return jax.random.wrap_key_data(jnp.asarray(values), impl=jax.random.key_impl(leaf))
     if not isinstance(leaf, jax.Array):
         return values
-    # Put on a device by name, it would be committed there, and programs compiled for the other compiled again.
+    # Put on a device by name it would be committed there, and every program would be compiled once more.
     return jax.device_put(values, leaf.sharding) if leaf.committed else jnp.asarray(values)
 
 

@@ -104,7 +104,7 @@ def reproduce(
 
 
 def recorded(experiment: Experiment, out: Path, *, preset: str = "quick", seed: int = 0) -> xr.Dataset | None:
-    """The record that `reproduce` has left in a folder, or None where there is none that answers the question.
+    """The record that `reproduce` has left in a folder, or None where none answers the question.
 
     Parameters, preset, seed and versions of the package and of what it stands on must be the same.
 
