@@ -39,11 +39,17 @@ def sherrington_kirkpatrick(
     """
     n_units = check_integer("n_units", n_units, 2)
     check_choice("couplings", couplings, ("gaussian", "signs"))
-    return _draw(key, n_units, couplings)
+    return _mirrored(_draw(key, n_units, couplings))
 
 
+# Two programs: one that drew and mirrored at once might draw the halves apart, with other last digits.
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _draw(key: Array, n_units: int, couplings: str) -> Array:
     law = jax.random.normal if couplings == "gaussian" else jax.random.rademacher
-    upper = jnp.triu(law(key, (n_units, n_units), jnp.result_type(float)), 1)
-    return (upper + upper.T) / math.sqrt(n_units)
+    return law(key, (n_units, n_units), jnp.result_type(float)) / math.sqrt(n_units)
+
+
+@jax.jit
+def _mirrored(square: Array) -> Array:
+    upper = jnp.triu(square, 1)
+    return upper + upper.T
