@@ -14,6 +14,7 @@ COMMANDS = (
     ("benchmarks.learning", "--growth"),
     ("benchmarks.mixture", "--large"),
     ("benchmarks.diagrams",),
+    ("benchmarks.wide",),
     ("benchmarks.restricted",),
     ("benchmarks.restricted", "--growth"),
     ("benchmarks.annealing",),

@@ -8,10 +8,14 @@ import sys
 
 from neuromanifold.theory.wide import ABRelu as ABRelu
 from neuromanifold.theory.wide import Abs as Abs
+from neuromanifold.theory.wide import Aggregate as Aggregate
 from neuromanifold.theory.wide import AvgPool as AvgPool
 from neuromanifold.theory.wide import Conv as Conv
+from neuromanifold.theory.wide import ConvLocal as ConvLocal
+from neuromanifold.theory.wide import ConvTranspose as ConvTranspose
 from neuromanifold.theory.wide import Cos as Cos
 from neuromanifold.theory.wide import Dense as Dense
+from neuromanifold.theory.wide import DotGeneral as DotGeneral
 from neuromanifold.theory.wide import Dropout as Dropout
 from neuromanifold.theory.wide import Elementwise as Elementwise
 from neuromanifold.theory.wide import ElementwiseNumerical as ElementwiseNumerical
@@ -28,14 +32,18 @@ from neuromanifold.theory.wide import Gabor as Gabor
 from neuromanifold.theory.wide import Gaussian as Gaussian
 from neuromanifold.theory.wide import Gelu as Gelu
 from neuromanifold.theory.wide import GlobalAvgPool as GlobalAvgPool
+from neuromanifold.theory.wide import GlobalSelfAttention as GlobalSelfAttention
 from neuromanifold.theory.wide import GlobalSumPool as GlobalSumPool
 from neuromanifold.theory.wide import Hermite as Hermite
 from neuromanifold.theory.wide import Identity as Identity
+from neuromanifold.theory.wide import ImageResize as ImageResize
+from neuromanifold.theory.wide import Index as Index
 from neuromanifold.theory.wide import Kernel as Kernel
 from neuromanifold.theory.wide import KernelFunction as KernelFunction
 from neuromanifold.theory.wide import Layer as Layer
 from neuromanifold.theory.wide import LayerNorm as LayerNorm
 from neuromanifold.theory.wide import LeakyRelu as LeakyRelu
+from neuromanifold.theory.wide import MaskedArray as MaskedArray
 from neuromanifold.theory.wide import Monomial as Monomial
 from neuromanifold.theory.wide import Polynomial as Polynomial
 from neuromanifold.theory.wide import Rbf as Rbf
@@ -46,11 +54,13 @@ from neuromanifold.theory.wide import Sigmoid_like as Sigmoid_like
 from neuromanifold.theory.wide import Sign as Sign
 from neuromanifold.theory.wide import Silu as Silu
 from neuromanifold.theory.wide import Sin as Sin
+from neuromanifold.theory.wide import Slice as Slice
 from neuromanifold.theory.wide import Softplus as Softplus
 from neuromanifold.theory.wide import SumPool as SumPool
 from neuromanifold.theory.wide import Tanh as Tanh
 from neuromanifold.theory.wide import parallel as parallel
 from neuromanifold.theory.wide import repeat as repeat
 from neuromanifold.theory.wide import serial as serial
+from neuromanifold.theory.wide import unmask_fn as unmask_fn
 
 stax = sys.modules[__name__]

@@ -1,5 +1,6 @@
 """Wide networks: kernels of infinitely wide networks by combinators, and what training makes of them."""
 
+from neuromanifold.theory.wide._attention import GlobalSelfAttention as GlobalSelfAttention
 from neuromanifold.theory.wide._branching import FanInConcat as FanInConcat
 from neuromanifold.theory.wide._branching import FanInProd as FanInProd
 from neuromanifold.theory.wide._branching import FanInSum as FanInSum
@@ -27,12 +28,21 @@ from neuromanifold.theory.wide._elementwise import Relu as Relu
 from neuromanifold.theory.wide._elementwise import Sigmoid_like as Sigmoid_like
 from neuromanifold.theory.wide._elementwise import Sign as Sign
 from neuromanifold.theory.wide._elementwise import Sin as Sin
+from neuromanifold.theory.wide._graph import Aggregate as Aggregate
 from neuromanifold.theory.wide._kernel import Kernel as Kernel
 from neuromanifold.theory.wide._layer import KernelFunction as KernelFunction
 from neuromanifold.theory.wide._layer import Layer as Layer
 from neuromanifold.theory.wide._layer import parallel as parallel
 from neuromanifold.theory.wide._layer import repeat as repeat
 from neuromanifold.theory.wide._layer import serial as serial
+from neuromanifold.theory.wide._local import ConvLocal as ConvLocal
+from neuromanifold.theory.wide._local import ConvTranspose as ConvTranspose
+from neuromanifold.theory.wide._maps import DotGeneral as DotGeneral
+from neuromanifold.theory.wide._maps import ImageResize as ImageResize
+from neuromanifold.theory.wide._maps import Index as Index
+from neuromanifold.theory.wide._maps import Slice as Slice
+from neuromanifold.theory.wide._masks import MaskedArray as MaskedArray
+from neuromanifold.theory.wide._masks import unmask_fn as unmask_fn
 from neuromanifold.theory.wide._normalisation import Dropout as Dropout
 from neuromanifold.theory.wide._normalisation import LayerNorm as LayerNorm
 from neuromanifold.theory.wide._numerical import ElementwiseNumerical as ElementwiseNumerical

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from neuromanifold._base import check_integer, require
 from neuromanifold.theory.wide._kernel import Kernel
 from neuromanifold.theory.wide._layer import KernelFunction, Layer
+from neuromanifold.theory.wide._masks import MaskedArray, joined, opened
 
 
 def FanOut(num: int) -> Layer:
@@ -44,7 +45,7 @@ def FanInSum() -> Layer:
     """The sum of all branches, each of one shape."""
 
     def apply_fn(params: Any, inputs: Any, **kwargs: Any) -> Any:
-        return sum(inputs[1:], inputs[0])
+        return _opened(inputs, lambda parts: sum(parts[1:], parts[0]), joined, kwargs)
 
     def transform(kernels: Any, **kwargs: Any) -> Kernel:
         parts = _alike("FanInSum", kernels)
@@ -59,7 +60,7 @@ def FanInProd() -> Layer:
     """The product of all branches, channel by channel."""
 
     def apply_fn(params: Any, inputs: Any, **kwargs: Any) -> Any:
-        return math.prod(inputs[1:], start=inputs[0])
+        return _opened(inputs, math.prod, joined, kwargs)
 
     def transform(kernels: Any, **kwargs: Any) -> Kernel:
         parts = _alike("FanInProd", kernels)
@@ -88,7 +89,12 @@ def FanInConcat(axis: int = -1) -> Layer:
     require(axis == -1, "axis", "be -1, the channels", axis)
 
     def apply_fn(params: Any, inputs: Any, **kwargs: Any) -> Any:
-        return jnp.concatenate(inputs, axis=-1)
+        def holes(masks: Sequence[Any]) -> Any:
+            # As far as holes go a branch of many channels is one channel.
+            shaped = [jnp.broadcast_to(m, x.shape) for m, x in zip(masks, inputs, strict=True)]
+            return jnp.concatenate(shaped, axis=-1)
+
+        return _opened(inputs, lambda parts: jnp.concatenate(parts, axis=-1), holes, kwargs)
 
     def transform(kernels: Any, **kwargs: Any) -> Kernel:
         parts = _alike("FanInConcat", kernels, channels=False)
@@ -104,6 +110,19 @@ def FanInConcat(axis: int = -1) -> Layer:
         )
 
     return Layer(lambda key, shapes: (_concatenated(shapes), ()), apply_fn, KernelFunction(transform))
+
+
+def _opened(
+    inputs: Any, join: Callable[[Any], Any], holes: Callable[[Any], Any], kwargs: dict[str, Any]
+) -> Any:
+    """Branches joined, and their holes, where there are any."""
+    parts = [opened(x, kwargs.get("mask_constant")) for x in inputs]
+    values = join([x for x, _ in parts])
+    masks = [mask for _, mask in parts]
+    if all(mask is None for mask in masks):
+        return values
+    there = [jnp.zeros((1,) * values.ndim, bool) if mask is None else mask for mask in masks]
+    return MaskedArray(values, holes(there))
 
 
 def _one_shape(name: str) -> Callable[..., Any]:
@@ -152,9 +171,11 @@ def _joined(kernels: Sequence[Kernel], join: Callable[[Any], Any], gaussian: boo
     return first.replace(
         nngp=join([k.nngp for k in kernels]),
         ntk=None if first.ntk is None else join([k.ntk for k in kernels]),
-        cov1=join([k.cov1 for k in kernels]),
-        cov2=None if first.cov2 is None else join([k.cov2 for k in kernels]),
+        cov1=None if any(k.cov1 is None for k in kernels) else join([k.cov1 for k in kernels]),
+        cov2=None if any(k.cov2 is None for k in kernels) else join([k.cov2 for k in kernels]),
         is_gaussian=gaussian,
         centred=all(k.centred for k in kernels),
+        mask1=joined([k.mask1 for k in kernels]),
+        mask2=joined([k.mask2 for k in kernels]),
         own=tuple(all(level) for level in zip(*(k.own[:-1] for k in kernels), strict=True)),
     )

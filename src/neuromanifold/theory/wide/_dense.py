@@ -25,7 +25,8 @@ import jax.numpy as jnp
 
 from neuromanifold._base import check_choice, check_integer, check_real, require
 from neuromanifold.theory.wide._kernel import Kernel, positions_alone
-from neuromanifold.theory.wide._layer import KernelFunction, Layer
+from neuromanifold.theory.wide._layer import Layer, Needs, Own
+from neuromanifold.theory.wide._masks import all_channels, layer
 
 PARAMETERIZATIONS = ("ntk", "standard")
 
@@ -67,7 +68,7 @@ def Dense(
             b = None if b is None or bias is None else bias * b
         return (*input_shape[:-1], n_out), (w, b)
 
-    def apply_fn(params: Any, inputs: Any, **kwargs: Any) -> Any:
+    def apply(params: Any, inputs: Any, **kwargs: Any) -> Any:
         w, b = params
         z = jnp.matmul(inputs, w)
         z = z * weight / math.sqrt(inputs.shape[-1]) if parameterization == "ntk" else z / math.sqrt(scale_in)
@@ -79,7 +80,7 @@ def Dense(
     def transform(kernel: Kernel, **kwargs: Any) -> Kernel:
         return affine(kernel, weight, bias, parameterization, kernel.shape1[-1] / scale_in, n_out)
 
-    return Layer(init_fn, apply_fn, KernelFunction(transform))
+    return layer(init_fn, apply, transform, move=all_channels)
 
 
 def affine(
@@ -87,7 +88,7 @@ def affine(
 ) -> Kernel:
     """The kernel behind weights that mix n_in inputs of unit scale, with what precedes them mixed already."""
     b2 = 0.0 if bias is None else bias**2
-    moved = kernel.map(lambda covariance, n_batch: weight**2 * covariance)
+    moved = kernel.map(lambda covariance, n_batch, full: weight**2 * covariance)
     nngp = moved.nngp + b2
     ntk = moved.ntk
     if ntk is not None:
@@ -98,7 +99,7 @@ def affine(
     return moved.replace(
         nngp=nngp,
         ntk=ntk,
-        cov1=moved.cov1 + b2,
+        cov1=None if moved.cov1 is None else moved.cov1 + b2,
         cov2=None if moved.cov2 is None else moved.cov2 + b2,
         shape1=(*kernel.shape1[:-1], n_out),
         shape2=(*kernel.shape2[:-1], n_out),
@@ -110,10 +111,10 @@ def affine(
 
 def Identity() -> Layer:
     """A layer that changes nothing."""
-    return Layer(
+    return layer(
         lambda key, input_shape: (input_shape, ()),
         lambda params, inputs, **kwargs: inputs,
-        KernelFunction(lambda kernel, **kwargs: kernel),
+        lambda kernel, **kwargs: kernel,
     )
 
 
@@ -130,21 +131,27 @@ def Flatten(batch_axis: int = 0, batch_axis_out: int = 0) -> Layer:
     def init_fn(key: Any, input_shape: Any) -> Any:
         return (input_shape[0], math.prod(input_shape[1:])), ()
 
-    def apply_fn(params: Any, inputs: Any, **kwargs: Any) -> Any:
+    def apply(params: Any, inputs: Any, **kwargs: Any) -> Any:
         return inputs.reshape(inputs.shape[0], -1)
 
     def transform(kernel: Kernel, **kwargs: Any) -> Kernel:
-        def mean(covariance: Any, n_batch: int) -> Any:
-            alone = positions_alone(covariance, n_batch, kernel.n_spatial, kernel.full)
+        def mean(covariance: Any, n_batch: int, full: bool) -> Any:
+            alone = positions_alone(covariance, n_batch, kernel.n_spatial, full)
             return alone.mean(axis=tuple(range(n_batch, alone.ndim)))
 
         return kernel.map(mean).replace(
             shape1=(kernel.shape1[0], math.prod(kernel.shape1[1:])),
             shape2=(kernel.shape2[0], math.prod(kernel.shape2[1:])),
             full=False,
+            own_full=False,
+            # Outputs of several positions differ in law.
+            is_gaussian=kernel.is_gaussian and math.prod(kernel.shape1[1:-1]) == 1,
         )
 
-    return Layer(init_fn, apply_fn, KernelFunction(transform, lambda asked: False))
+    def move(mask: Any, shape: tuple[int, ...]) -> Any:
+        return jnp.broadcast_to(mask, shape).reshape(shape[0], -1)
+
+    return layer(init_fn, apply, transform, lambda asked: Needs(False, min(asked.own, Own.ALONE)), move)
 
 
 def check_axes(batch_axis: int, channel_axis: int) -> None:

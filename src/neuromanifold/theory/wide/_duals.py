@@ -28,6 +28,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from neuromanifold.theory.wide._arcs import (
+    arcsine,
+    correlation,
+    inverse_root,
+    rectified,
+    sine_of,
+    supplement,
+)
+from neuromanifold.theory.wide._arcs import polynomial as polynomial_in
+
 Pair = Callable[[Any, Any, Any], Any]
 
 
@@ -59,19 +69,10 @@ def dual(pair: Pair, slope: Pair | None = None, single: Callable[[Any], Any] | N
     )
 
 
-def angle(c: Any, q1: Any, q2: Any) -> tuple[Array, Array, Array]:
-    """sqrt(q q'), cos(theta) and sin(theta) with theta in [0, pi]."""
-    product = q1 * q2
-    rest = product - c * c
-    # Round-off in c is no decorrelation: it would turn perfectly correlated pairs by 1e-8.
-    rest = jnp.where(rest > 8.0 * jnp.finfo(jnp.result_type(product)).eps * product, rest, 0.0)
-    root, there = _root(product), product > 0
-    over = jnp.where(there, root, 1.0)
-    return (
-        root,
-        jnp.clip(jnp.where(there, c / over, 1.0), -1.0, 1.0),
-        jnp.where(there, _root(rest) / over, 0.0),
-    )
+def angle(c: Any, q1: Any, q2: Any) -> tuple[Array, Array, Array, Array]:
+    """sqrt(q q'), cos(theta), sin(theta) and pi - theta with theta in [0, pi]."""
+    r = correlation(c, q1, q2)
+    return _root(q1) * _root(q2), r, sine_of(r), supplement(r)
 
 
 def _root(x: Any) -> Array:
@@ -80,27 +81,24 @@ def _root(x: Any) -> Array:
 
 
 def two_slopes(a: float, b: float) -> Dual:
-    """phi(u) = a min(u, 0) + b max(u, 0), the mean slope times u plus half their difference times |u|."""
-    mean, half = ((a + b) / 2) ** 2, ((b - a) / 2) ** 2
+    """phi(u) = a min(u, 0) + b max(u, 0) = a u + (b - a) max(u, 0)."""
+    straight, bent = a * b, (b - a) ** 2
 
     def pair(c: Any, q1: Any, q2: Any) -> Array:
-        root, cos, sin = angle(c, q1, q2)
-        bent = (2 / math.pi) * root * (sin + (math.pi / 2 - jnp.arctan2(sin, cos)) * cos)
-        return mean * c + half * bent
+        kinked = rectified(c, q1, q2)
+        return kinked if (straight, bent) == (0.0, 1.0) else straight * c + bent * kinked
 
     def slope(c: Any, q1: Any, q2: Any) -> Array:
-        _, cos, sin = angle(c, q1, q2)
-        return mean + half * (2 / math.pi) * (math.pi / 2 - jnp.arctan2(sin, cos))
+        return straight + bent / (2 * math.pi) * supplement(correlation(c, q1, q2))
 
-    return dual(pair, slope, lambda q: (mean + half) * q)
+    return dual(pair, slope, lambda q: (a * a + b * b) / 2 * q)
 
 
 def sign() -> Dual:
     """phi(u) = sign of u; its derivative is zero but for the jump, which no gradient sees."""
 
     def pair(c: Any, q1: Any, q2: Any) -> Array:
-        _, cos, sin = angle(c, q1, q2)
-        return (2 / math.pi) * (math.pi / 2 - jnp.arctan2(sin, cos))
+        return (2 / math.pi) * arcsine(correlation(c, q1, q2))
 
     return dual(pair, lambda c, q1, q2: jnp.zeros_like(c * q1 * q2), jnp.ones_like)
 
@@ -110,9 +108,9 @@ def rectified_power(degree: int) -> Dual:
     sines, rest = arc_cosine(degree)
 
     def evaluated(degree: int, sines: list[int], rest: list[int], c: Any, q1: Any, q2: Any) -> Array:
-        root, cos, sin = angle(c, q1, q2)
-        theta = jnp.arctan2(sin, cos)
-        total = sin * _polynomial(sines, cos) + (math.pi - theta) * _polynomial(rest, cos)
+        root, cos, sin, supplementary = angle(c, q1, q2)
+        total = supplementary * polynomial_in(rest, cos)
+        total = total + sin * polynomial_in(sines, cos) if any(sines) else total
         return root**degree * total / (2 * math.pi)
 
     def pair(c: Any, q1: Any, q2: Any) -> Array:
@@ -152,27 +150,19 @@ def arc_cosine(degree: int) -> tuple[list[int], list[int]]:
     return [int(x) for x in p], [int(x) for x in r]
 
 
-def _polynomial(coefficients: list[int], x: Any) -> Array:
-    total = jnp.zeros_like(x)
-    for coefficient in reversed(coefficients):
-        total = total * x + coefficient
-    return total
-
-
 def error_function(a: float, b: float, shift: float) -> Dual:
     """phi(u) = a erf(b u) + shift, the usual erf."""
 
-    def parts(c: Any, q1: Any, q2: Any) -> tuple[Any, Any]:
-        return 2 * b * b * c, (1 + 2 * b * b * q1) * (1 + 2 * b * b * q2)
+    def correlated(c: Any, q1: Any, q2: Any) -> tuple[Any, Any]:
+        scale = inverse_root(1 + 2 * b * b * q1) * inverse_root(1 + 2 * b * b * q2)
+        return jnp.clip(2 * b * b * c * scale, -1.0, 1.0), scale
 
     def pair(c: Any, q1: Any, q2: Any) -> Array:
-        top, product = parts(c, q1, q2)
-        # arctan2 keeps the digits that arcsin loses near 1.
-        return a * a * (2 / math.pi) * jnp.arctan2(top, _root(product - top * top)) + shift * shift
+        return a * a * (2 / math.pi) * arcsine(correlated(c, q1, q2)[0]) + shift * shift
 
     def slope(c: Any, q1: Any, q2: Any) -> Array:
-        top, product = parts(c, q1, q2)
-        return a * a * b * b * (4 / math.pi) / jnp.sqrt(product - top * top)
+        r, scale = correlated(c, q1, q2)
+        return a * a * b * b * (4 / math.pi) * scale * inverse_root((1 - r) * (1 + r))
 
     return dual(pair, slope)
 
@@ -181,8 +171,9 @@ def gelu() -> Dual:
     """phi(u) = u Phi(u) = u/2 + u erf(u / sqrt 2) / 2, by partial integration."""
 
     def pair(c: Any, q1: Any, q2: Any) -> Array:
-        density = (2 / math.pi) / jnp.sqrt((1 + q1) * (1 + q2) - c * c)
-        both = (2 / math.pi) * jnp.arctan2(c, jnp.sqrt((1 + q1) * (1 + q2) - c * c))
+        scale = inverse_root(1 + q1) * inverse_root(1 + q2)
+        density = (2 / math.pi) * scale * inverse_root((1 - c * scale) * (1 + c * scale))
+        both = (2 / math.pi) * arcsine(jnp.clip(c * scale, -1.0, 1.0))
         rest = q1 * q2 + c * c * (1 / (1 + q1) + 1 / (1 + q2) - 1)
         return (c + c * both + density * rest) / 4
 

@@ -15,16 +15,47 @@ pairs of positions only where pooling or attention asks for them.
 from __future__ import annotations
 
 import collections
+import enum
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 
 from neuromanifold._base import check_integer, require
-from neuromanifold.theory.wide._kernel import Kernel, of_inputs
+from neuromanifold.theory.meanfield._precision import is_traced
+from neuromanifold.theory.wide._kernel import (
+    Kernel,
+    check_second,
+    checked_inputs,
+    checked_kernel,
+    of_inputs,
+    pattern_pair,
+)
+from neuromanifold.theory.wide._tiles import by_tiles, n_tiles
 
 _NAMES = ("nngp", "ntk", "cov1", "cov2", "x1_is_x2", "is_gaussian", "shape1", "shape2")
+
+
+class Own(enum.IntEnum):
+    """How much of the covariances of each input with itself a layer needs."""
+
+    NONE = 0
+    ALONE = 1
+    FULL = 2
+
+
+class Needs(NamedTuple):
+    """Which covariances between positions a layer must be given.
+
+    Args:
+        full: those of all pairs of positions, not of equal ones alone, between inputs.
+        own: of each input with itself none, those of equal positions alone, or all.
+    """
+
+    full: bool
+    own: Own
 
 
 class KernelFunction:
@@ -33,16 +64,15 @@ class KernelFunction:
     Args:
         transform: covariances before the layer -> covariances behind it; of tuples where branches run side by
             side.
-        needs_full: whether it must be given all pairs of positions, when it is asked for all pairs or not.
+        needs: what it must be given for what it is asked.
     """
 
     def __init__(
-        self,
-        transform: Callable[..., Any],
-        needs_full: Callable[[bool], bool] = lambda asked: asked,
+        self, transform: Callable[..., Any], needs: Callable[[Needs], Needs] = lambda asked: asked
     ) -> None:
         self.transform = transform
-        self.needs_full = needs_full
+        self.needs = needs
+        self._compiled = jax.jit(self._of_arrays, static_argnames=("asked",))
 
     def __call__(
         self,
@@ -53,12 +83,17 @@ class KernelFunction:
     ) -> Any:
         """Covariances of the outputs.
 
+        Many pairs are taken tile by tile, so that memory is that of the result and one tile; where x2 is left
+        out, tiles on and above the diagonal are computed and mirrored. That is done in one compiled program,
+        kept with this function.
+
         Args:
             x1: inputs (n1, *spatial, n_channels), a tuple of such where the network has several inputs, or
                 the `Kernel` of a network in front of this one.
             x2: the second set of inputs; None: the first again.
             get: what is wanted; see the module's header.
-            kwargs: handed on to the layers, as `pattern` of graphs.
+            kwargs: handed on to the layers: `mask_constant`, a number (or NaN) that marks holes in inputs;
+                `pattern`, the graphs of both sets of `Aggregate`.
 
         Raises:
             ValueError: inputs of wrong shape or not finite, an unknown name, or a composition whose infinite
@@ -67,15 +102,51 @@ class KernelFunction:
         asked = _asked(get)
         if _holds_kernels(x1):
             require(x2 is None, "x2", "be left out where x1 is a Kernel", type(x2).__name__)
-            result = self.transform(x1, **kwargs)
+            result = self.transform(jax.tree.map(checked_kernel, x1, is_leaf=_is_kernel), **kwargs)
         else:
-            with_ntk = asked is None or "ntk" in asked
-            begin = functools.partial(of_inputs, full=self.needs_full(True), with_ntk=with_ntk)
-            result = self.transform(_over_branches(begin, x1, x2), **kwargs)
+            patterns = pattern_pair(kwargs.pop("pattern", None), x2 is None)
+            hole = kwargs.get("mask_constant")
+            first = jax.tree.map(functools.partial(checked_inputs, "x1", hole=hole), x1)
+            second = (
+                None if x2 is None else jax.tree.map(functools.partial(checked_inputs, "x2", hole=hole), x2)
+            )
+            check_second(first, second)
+            sets = (first, patterns[0]), None if second is None else (second, patterns[1])
+            known = not is_traced(*jax.tree.leaves((sets, kwargs)))
+            evaluate = self._compiled if known and self._n_tiles(sets) > 1 else self._of_arrays
+            result = evaluate(*sets, kwargs, asked=asked)
         if asked is None:
             return result
         values = [jax.tree.map(lambda k, n=name: getattr(k, n), result, is_leaf=_is_kernel) for name in asked]
         return values[0] if isinstance(get, str) else collections.namedtuple("Kernels", asked)(*values)
+
+    def _entries(self, sets: tuple[Any, Any]) -> int:
+        """Entries of the covariance of one pair of inputs."""
+        places = [math.prod(x.shape[1:-1]) for x in jax.tree.leaves(sets[0][0])]
+        return max(places) ** (2 if self.needs(Needs(True, Own.NONE)).full else 1)
+
+    def _n_tiles(self, sets: tuple[Any, Any]) -> int:
+        return n_tiles(*sets, self._entries(sets))
+
+    def _of_arrays(self, first: Any, second: Any, kwargs: Any, asked: tuple[str, ...] | None) -> Any:
+        """The kernel of inputs and graphs, with the variances if they are asked for."""
+        with_ntk = asked is None or "ntk" in asked
+        with_own = asked is None or not {"cov1", "cov2"}.isdisjoint(asked)
+
+        def of(one: Any, other: Any, own: bool) -> Any:
+            needs = self.needs(Needs(True, Own.FULL if own else Own.NONE))
+            begin = functools.partial(
+                of_inputs,
+                full=needs.full,
+                own_full=needs.own is Own.FULL,
+                with_ntk=with_ntk,
+                hole=kwargs.get("mask_constant"),
+            )
+            (x, graph), (y, other_graph) = one, (None, None) if other is None else other
+            given = {} if graph is None else {"pattern": (graph, graph if other is None else other_graph)}
+            return self.transform(_over_branches(begin, x, y), **given, **kwargs)
+
+        return by_tiles(of, first, second, self._entries((first, second)), with_own)
 
 
 class Layer(NamedTuple):
@@ -150,12 +221,12 @@ def serial(*layers: Layer) -> Layer:
             kernel = one.kernel_fn.transform(kernel, **kwargs)
         return kernel
 
-    def needs_full(asked: bool) -> bool:
+    def needs(asked: Needs) -> Needs:
         for one in reversed(layers):
-            asked = one.kernel_fn.needs_full(asked)
+            asked = one.kernel_fn.needs(asked)
         return asked
 
-    return Layer(init_fn, apply_fn, KernelFunction(transform, needs_full))
+    return Layer(init_fn, apply_fn, KernelFunction(transform, needs))
 
 
 def parallel(*layers: Layer) -> Layer:
@@ -188,10 +259,11 @@ def parallel(*layers: Layer) -> Layer:
         parts = zip(layers, check(kernels), strict=True)
         return tuple(one.kernel_fn.transform(kernel, **kwargs) for one, kernel in parts)
 
-    def needs_full(asked: bool) -> bool:
-        return any(one.kernel_fn.needs_full(asked) for one in layers)
+    def needs(asked: Needs) -> Needs:
+        each = [one.kernel_fn.needs(asked) for one in layers]
+        return Needs(any(n.full for n in each), max(n.own for n in each))
 
-    return Layer(init_fn, apply_fn, KernelFunction(transform, needs_full))
+    return Layer(init_fn, apply_fn, KernelFunction(transform, needs))
 
 
 def repeat(layer: Layer, times: int) -> Layer:
@@ -232,7 +304,13 @@ def repeat(layer: Layer, times: int) -> Layer:
         kernel = layer.kernel_fn.transform(kernel, **kwargs)
         return jax.lax.fori_loop(1, times, lambda _, k: layer.kernel_fn.transform(k, **kwargs), kernel)
 
-    return Layer(init_fn, apply_fn, KernelFunction(transform, layer.kernel_fn.needs_full))
+    def needs(asked: Needs) -> Needs:
+        # Needs only grow, and no further than in three steps.
+        for _ in range(min(times, 3)):
+            asked = layer.kernel_fn.needs(asked)
+        return asked
+
+    return Layer(init_fn, apply_fn, KernelFunction(transform, needs))
 
 
 def _split(kwargs: dict[str, Any], n: int) -> tuple[dict[str, Any], list[Any]]:

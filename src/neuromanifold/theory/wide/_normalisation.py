@@ -14,6 +14,7 @@ Source: Novak et al. 2020, ICLR; Schoenholz, Gilmer, Ganguli and Sohl-Dickstein 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,8 +23,10 @@ import jax.numpy as jnp
 
 from neuromanifold._base import check_choice, check_real, require
 from neuromanifold.theory.wide._dense import check_axes
-from neuromanifold.theory.wide._kernel import Kernel, positions_alone
-from neuromanifold.theory.wide._layer import KernelFunction, Layer
+from neuromanifold.theory.wide._elementwise import with_variances
+from neuromanifold.theory.wide._kernel import Kernel, pairs_of
+from neuromanifold.theory.wide._layer import Layer
+from neuromanifold.theory.wide._masks import layer
 
 
 def LayerNorm(
@@ -47,10 +50,13 @@ def LayerNorm(
         require(known, "axis", f"be -1 or all of 1, ..., {n_axes - 1}", axis)
         return len(normal) > 1
 
-    def apply_fn(params: Any, inputs: Any, **kwargs: Any) -> Any:
+    def apply(params: Any, inputs: Any, mask: Any = None, **kwargs: Any) -> Any:
         over_positions(inputs.ndim)
-        mean = inputs.mean(axis=axes, keepdims=True)
-        return (inputs - mean) / jnp.sqrt(inputs.var(axis=axes, keepdims=True) + eps)
+        seen = None if mask is None else jnp.broadcast_to(~mask, inputs.shape)
+        # Where nothing is seen there is no mean.
+        mean = jnp.nan_to_num(inputs.mean(axis=axes, keepdims=True, where=seen))
+        var = jnp.nan_to_num(inputs.var(axis=axes, keepdims=True, where=seen))
+        return (inputs - mean) / jnp.sqrt(var + eps)
 
     def transform(kernel: Kernel, **kwargs: Any) -> Kernel:
         if not kernel.is_gaussian:
@@ -60,34 +66,27 @@ def LayerNorm(
             )
         whole = over_positions(len(kernel.shape1))
 
-        def scale(covariance: Any) -> Any:
-            q = positions_alone(covariance, 1, kernel.n_spatial, kernel.full)
+        def scale(q: Any, mask: Any) -> Any:
             if whole:
-                q = jnp.broadcast_to(q.mean(axis=tuple(range(1, q.ndim)), keepdims=True), q.shape)
+                places, n = tuple(range(1, q.ndim)), math.prod(q.shape[1:])
+                seen = n if mask is None else jnp.maximum((~mask).sum(axis=places, keepdims=True), 1)
+                q = jnp.broadcast_to(q.sum(axis=places, keepdims=True) / seen, q.shape)
             return jax.lax.rsqrt(q + eps)
 
-        first, second = scale(kernel.cov1), scale(kernel.of_second())
-        one, other = first, second
-        if kernel.full:
-            one = first.reshape(first.shape[0], *(m for n in first.shape[1:] for m in (n, 1)))
-            other = second.reshape(second.shape[0], *(m for n in second.shape[1:] for m in (1, n)))
-        across = one[:, None] * other[None]
-
         def own(covariance: Any, factor: Any) -> Any:
-            if not kernel.full:
-                return covariance * factor**2
-            place = factor.reshape(factor.shape[0], *(m for n in factor.shape[1:] for m in (n, 1)))
-            mirror = factor.reshape(factor.shape[0], *(m for n in factor.shape[1:] for m in (1, n)))
-            return covariance * place * mirror
+            one, other = pairs_of(factor, factor) if kernel.own_full else (factor, factor)
+            return covariance * one * other
 
+        first, second = map(scale, kernel.variances(), (kernel.mask1, kernel.mask2))
+        one, other = kernel.across(first, second)
         return kernel.replace(
-            nngp=kernel.nngp * across,
-            ntk=None if kernel.ntk is None else kernel.ntk * across,
+            nngp=kernel.nngp * one * other,
+            ntk=None if kernel.ntk is None else kernel.ntk * one * other,
             cov1=own(kernel.cov1, first),
             cov2=None if kernel.cov2 is None else own(kernel.cov2, second),
         )
 
-    return Layer(lambda key, input_shape: (input_shape, ()), apply_fn, KernelFunction(transform))
+    return layer(lambda key, input_shape: (input_shape, ()), apply, transform, with_variances)
 
 
 def Dropout(rate: float, mode: str = "train") -> Layer:
@@ -101,7 +100,7 @@ def Dropout(rate: float, mode: str = "train") -> Layer:
     check_choice("mode", mode, ("train", "test"))
     drops = mode == "train" and rate < 1.0
 
-    def apply_fn(params: Any, inputs: Any, **kwargs: Any) -> Any:
+    def apply(params: Any, inputs: Any, **kwargs: Any) -> Any:
         if not drops:
             return inputs
         key = kwargs.get("rng")
@@ -116,8 +115,8 @@ def Dropout(rate: float, mode: str = "train") -> Layer:
         same = _same_place(kernel, jnp.eye(n1, dtype=bool) if kernel.x1_is_x2 else None)
 
         def raised(covariance: Any) -> Any:
-            if not kernel.full:
-                return covariance / rate
+            if covariance is None or not kernel.own_full:
+                return None if covariance is None else covariance / rate
             return jnp.where(_equal_positions(kernel), covariance / rate, covariance)
 
         def across(covariance: Any) -> Any:
@@ -127,11 +126,11 @@ def Dropout(rate: float, mode: str = "train") -> Layer:
             nngp=across(kernel.nngp),
             ntk=None if kernel.ntk is None else across(kernel.ntk),
             cov1=raised(kernel.cov1),
-            cov2=None if kernel.cov2 is None else raised(kernel.cov2),
+            cov2=raised(kernel.cov2),
             is_gaussian=False,
         )
 
-    return Layer(lambda key, input_shape: (input_shape, ()), apply_fn, KernelFunction(transform))
+    return layer(lambda key, input_shape: (input_shape, ()), apply, transform)
 
 
 def _equal_positions(kernel: Kernel) -> Any:

@@ -62,7 +62,7 @@ def ElementwiseNumerical(
     nodes = None if deg is None else check_integer("deg", deg, 2)
     n = (ANGLES, RADII) if nodes is None else (nodes, nodes)
     return nonlinearity(
-        seen.name, seen.function, _by_quadrature(seen.function, seen.derivative, seen.kinks, n)
+        seen.name, seen.function, _by_quadrature(seen.function, seen.derivative, seen.kinks, n), odd=odd
     )
 
 
@@ -99,25 +99,56 @@ def _by_quadrature(
 
 
 def Tanh(deg: int | None = None) -> Layer:
-    """phi(u) = tanh u; `deg` as for `ElementwiseNumerical`."""
+    """The hyperbolic tangent, phi(u) = tanh u.
+
+    Args:
+        deg: nodes of the quadrature, as for `ElementwiseNumerical`.
+
+    Source: see the module's header.
+    """
     return ElementwiseNumerical(jnp.tanh, deg, odd=True)
 
 
 def Sigmoid(deg: int | None = None) -> Layer:
-    """phi(u) = 1 / (1 + exp(-u)); `deg` as for `ElementwiseNumerical`."""
+    """The logistic function, phi(u) = 1 / (1 + exp(-u)).
+
+    Args:
+        deg: nodes of the quadrature, as for `ElementwiseNumerical`.
+
+    Source: see the module's header.
+    """
     return ElementwiseNumerical(jax.nn.sigmoid, deg)
 
 
 def Softplus(deg: int | None = None) -> Layer:
-    """phi(u) = log(1 + exp(u)); `deg` as for `ElementwiseNumerical`."""
+    """The soft rectifier, phi(u) = log(1 + exp(u)).
+
+    Args:
+        deg: nodes of the quadrature, as for `ElementwiseNumerical`.
+
+    Source: see the module's header.
+    """
     return ElementwiseNumerical(jax.nn.softplus, deg)
 
 
 def Silu(deg: int | None = None) -> Layer:
-    """phi(u) = u / (1 + exp(-u)); `deg` as for `ElementwiseNumerical`."""
+    """The sigmoid linear unit, phi(u) = u / (1 + exp(-u)).
+
+    Args:
+        deg: nodes of the quadrature, as for `ElementwiseNumerical`.
+
+    Source: see the module's header.
+    """
     return ElementwiseNumerical(jax.nn.silu, deg)
 
 
 def Elu(alpha: float = 1.0, deg: int | None = None) -> Layer:
-    """phi(u) = u for u > 0, else alpha (exp(u) - 1); `deg` as for `ElementwiseNumerical`."""
+    """The exponential linear unit, phi(u) = u for u > 0, else alpha (exp(u) - 1).
+
+    Args:
+        alpha: minus the limit for u -> -infinity.
+        deg: nodes of the quadrature, as for `ElementwiseNumerical`.
+
+    Source: see the module's header.
+    """
     return ElementwiseNumerical(lambda u: jax.nn.elu(u, alpha), deg, kinks=(0.0,))

@@ -25,7 +25,8 @@ import jax.numpy as jnp
 from neuromanifold._base import check_integer, require
 from neuromanifold.theory.wide._dense import affine, check_affine, check_axes
 from neuromanifold.theory.wide._kernel import Kernel
-from neuromanifold.theory.wide._layer import KernelFunction, Layer
+from neuromanifold.theory.wide._layer import Layer, Needs, Own
+from neuromanifold.theory.wide._masks import all_channels, at_centres, layer
 from neuromanifold.theory.wide._windows import (
     around,
     check_window,
@@ -85,7 +86,7 @@ def Conv(
             b = None if b is None or bias is None else bias * b
         return (*moved_shape(input_shape, sides, steps, padding)[:-1], n_out), (w, b)
 
-    def apply_fn(params: Any, inputs: Any, **kwargs: Any) -> Any:
+    def apply(params: Any, inputs: Any, **kwargs: Any) -> Any:
         w, b = params
         z = convolved(inputs, w, sides, steps, padding)
         z = z / math.sqrt(scale_in) if standard else z * weight / math.sqrt(inputs.shape[-1] * n_places)
@@ -97,8 +98,8 @@ def Conv(
     def transform(kernel: Kernel, **kwargs: Any) -> Kernel:
         check_spatial(kernel.shape1, sides)
 
-        def mean(covariance: Any, n_batch: int) -> Any:
-            total = window_sums(covariance, n_batch, sides, steps, padding, full=kernel.full, shared=True)
+        def mean(covariance: Any, n_batch: int, full: bool) -> Any:
+            total = window_sums(covariance, n_batch, sides, steps, padding, full=full, shared=True)
             return total / n_places
 
         moved = kernel.map(mean).replace(
@@ -108,7 +109,10 @@ def Conv(
         n_in = kernel.shape1[-1] / scale_in * n_places
         return affine(moved, weight, bias, parameterization, n_in, n_out)
 
-    return Layer(init_fn, apply_fn, KernelFunction(transform))
+    def move(mask: Any, shape: tuple[int, ...]) -> Any:
+        return at_centres(sides, steps, padding)(all_channels(mask, shape), shape)
+
+    return layer(init_fn, apply, transform, move=move)
 
 
 def AvgPool(
@@ -169,15 +173,15 @@ def _pool(
                 x = x / counts(size, side, step, padding).astype(x.dtype).reshape(shape)
         return x
 
-    def apply_fn(params: Any, inputs: Any, **kwargs: Any) -> Any:
+    def apply(params: Any, inputs: Any, **kwargs: Any) -> Any:
         total = window_sums(jnp.asarray(inputs), 1, sides, steps, padding, full=False, shared=True)
         return divided(total, inputs.shape[1:-1], 1, 1)
 
     def transform(kernel: Kernel, **kwargs: Any) -> Kernel:
         check_spatial(kernel.shape1, sides)
-        require(kernel.full, "a Kernel given to pooling", "hold all pairs of positions", "equal ones alone")
+        kernel = poolable(kernel)
 
-        def pooled(covariance: Any, n_batch: int) -> Any:
+        def pooled(covariance: Any, n_batch: int, full: bool) -> Any:
             total = window_sums(covariance, n_batch, sides, steps, padding, full=True, shared=False)
             return divided(total, kernel.shape1[1:-1], n_batch, 2)
 
@@ -189,7 +193,7 @@ def _pool(
     def init_fn(key: Any, input_shape: Any) -> Any:
         return moved_shape(input_shape, sides, steps, padding), ()
 
-    return Layer(init_fn, apply_fn, KernelFunction(transform, lambda asked: True))
+    return layer(init_fn, apply, transform, all_pairs, at_centres(sides, steps, padding))
 
 
 def GlobalAvgPool(batch_axis: int = 0, channel_axis: int = -1) -> Layer:
@@ -210,26 +214,72 @@ def GlobalSumPool(batch_axis: int = 0, channel_axis: int = -1) -> Layer:
 def _global_pool(mean: bool, batch_axis: int, channel_axis: int) -> Layer:
     check_axes(batch_axis, channel_axis)
 
-    def reduced(x: Any, axes: tuple[int, ...]) -> Any:
-        return x.mean(axis=axes) if mean else x.sum(axis=axes)
+    def count(mask: Any) -> Any:
+        """Positions that are no holes, at least one, from shape (n, *spatial)."""
+        return jnp.maximum(jnp.sum(~mask, axis=tuple(range(1, mask.ndim))), 1)
+
+    def apply(params: Any, inputs: Any, mask: Any = None, **kwargs: Any) -> Any:
+        axes = tuple(range(1, inputs.ndim - 1))
+        if not mean:
+            return inputs.sum(axis=axes)
+        if mask is None:
+            return inputs.mean(axis=axes)
+        total = jnp.broadcast_to(~mask, inputs.shape).sum(axis=axes)
+        return inputs.sum(axis=axes) / jnp.maximum(total, 1)
 
     def transform(kernel: Kernel, **kwargs: Any) -> Kernel:
         check_spatial(kernel.shape1, None)
-        require(kernel.full, "a Kernel given to pooling", "hold all pairs of positions", "equal ones alone")
-        made = kernel.map(
-            lambda covariance, n_batch: reduced(covariance, tuple(range(n_batch, covariance.ndim)))
+        n = math.prod(kernel.shape1[1:-1])
+
+        def summed(covariance: Any, n_batch: int, full: bool) -> Any:
+            return covariance.sum(axis=tuple(range(n_batch, covariance.ndim)))
+
+        made = (
+            poolable(kernel)
+            .map(summed)
+            .replace(
+                shape1=(kernel.shape1[0], kernel.shape1[-1]),
+                shape2=(kernel.shape2[0], kernel.shape2[-1]),
+                full=False,
+                own_full=False,
+            )
         )
+        if not mean:
+            return made
+        if kernel.mask1 is None or kernel.mask2 is None:
+            return made.map(lambda covariance, n_batch, full: covariance / n**2)
+        first, second = count(kernel.mask1), count(kernel.mask2)
+        one, other = made.across(first, second)
         return made.replace(
-            shape1=(kernel.shape1[0], kernel.shape1[-1]),
-            shape2=(kernel.shape2[0], kernel.shape2[-1]),
-            full=False,
+            nngp=made.nngp / (one * other),
+            ntk=None if made.ntk is None else made.ntk / (one * other),
+            cov1=None if made.cov1 is None else made.cov1 / first**2,
+            cov2=None if made.cov2 is None else made.cov2 / second**2,
         )
 
-    return Layer(
+    return layer(
         lambda key, input_shape: ((input_shape[0], input_shape[-1]), ()),
-        lambda params, inputs, **kwargs: reduced(inputs, tuple(range(1, inputs.ndim - 1))),
-        KernelFunction(transform, lambda asked: True),
+        apply,
+        transform,
+        all_pairs,
+        lambda mask, shape: mask.all(axis=tuple(range(1, mask.ndim - 1))),
     )
+
+
+def all_pairs(asked: Needs) -> Needs:
+    """What mixes positions needs of what comes before it."""
+    return Needs(True, Own.NONE if asked.own is Own.NONE else Own.FULL)
+
+
+def poolable(kernel: Kernel) -> Kernel:
+    """A kernel of all pairs of positions, without variances that are known at equal positions alone."""
+    require(
+        kernel.full,
+        "a Kernel given to pooling or attention",
+        "hold all pairs of positions",
+        "equal ones alone",
+    )
+    return kernel if kernel.own_full else kernel.replace(cov1=None, cov2=None)
 
 
 def check_spatial(shape: Sequence[int], sides: Sequence[int] | None) -> None:
@@ -255,9 +305,9 @@ def moved_shape(
 def convolved(inputs: Any, w: Any, sides: Sequence[int], steps: Sequence[int], padding: str) -> Any:
     """sum_o W(o) x(s p + o)."""
     inputs = jnp.asarray(inputs)
-    for k, (side, step) in enumerate(zip(sides, steps, strict=True)):
-        low, high = around(inputs.shape[1 + k], side, step, padding)
-        inputs = padded(inputs, 1 + k, low, high, padding)
+    sizes = inputs.shape[1:-1]
+    added = {1 + k: around(*each, padding) for k, each in enumerate(zip(sizes, sides, steps, strict=True))}
+    inputs = padded(inputs, added, padding)
     letters = "".join("HWDABCEFG"[k] for k in range(len(sides)))
     spelled = (f"N{letters}C", f"{letters}IO", f"N{letters}C")
     return jax.lax.conv_general_dilated(inputs, w, steps, "VALID", dimension_numbers=spelled)

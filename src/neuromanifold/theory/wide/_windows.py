@@ -55,12 +55,11 @@ def out_size(size: int, window: int, stride: int, padding: str) -> int:
     return count
 
 
-def padded(x: Array, axis: int, low: int, high: int, padding: str) -> Array:
-    """An axis with positions added, zeros or from around the torus."""
-    if low == high == 0:
+def padded(x: Array, around_axes: dict[int, tuple[int, int]], padding: str) -> Array:
+    """Axes with positions added before and behind, zeros or from around the torus."""
+    if not any(low or high for low, high in around_axes.values()):
         return x
-    widths = [(0, 0)] * x.ndim
-    widths[axis] = (low, high)
+    widths = [around_axes.get(axis, (0, 0)) for axis in range(x.ndim)]
     return jnp.pad(x, widths, mode="wrap" if padding == "CIRCULAR" else "constant")
 
 
@@ -85,16 +84,18 @@ def window_sums(
         full: pairs of positions are kept.
         shared: one window for both positions.
     """
+    groups, added = [], {}
+    # All axes are padded first: a compiler then adds slices of one array, axis after axis.
     for k, (side, step) in enumerate(zip(window, strides, strict=True)):
         first = n_batch + (2 * k if full else k)
         axes = (first, first + 1) if full else (first,)
-        low, high = around(covariance.shape[first], side, step, padding)
-        count = out_size(covariance.shape[first], side, step, padding)
-        for axis in axes:
-            covariance = padded(covariance, axis, low, high, padding)
-        groups = [axes] if shared else [(axis,) for axis in axes]
-        for together in groups:
-            covariance = _shifted(covariance, together, side, step, count)
+        size = covariance.shape[first]
+        added |= dict.fromkeys(axes, around(size, side, step, padding))
+        count = out_size(size, side, step, padding)
+        groups += [(together, side, step, count) for together in ([axes] if shared else [(a,) for a in axes])]
+    covariance = padded(covariance, added, padding)
+    for together, side, step, count in groups:
+        covariance = _shifted(covariance, together, side, step, count)
     return covariance
 
 
@@ -112,6 +113,6 @@ def _shifted(x: Array, axes: Sequence[int], side: int, step: int, count: int) ->
 def counts(size: int, window: int, stride: int, padding: str) -> Array:
     """Positions of the image under each window along an axis."""
     ones = jnp.ones(size)
-    low, high = around(size, window, stride, padding)
     count = out_size(size, window, stride, padding)
-    return _shifted(padded(ones, 0, low, high, padding), (0,), window, stride, count)
+    wider = padded(ones, {0: around(size, window, stride, padding)}, padding)
+    return _shifted(wider, (0,), window, stride, count)
