@@ -62,7 +62,7 @@ from neuromanifold.networks.memory import (
     storkey_learning,
     synchronous,
 )
-from neuromanifold.networks.random import RecurrentLayered, binary_network, random_deep_network
+from neuromanifold.networks.random import RecurrentLayered, binary_network, random_deep_network, random_field
 from neuromanifold.networks.selforganizing import (
     HebbPopulation,
     InhibitedWeights,
@@ -72,7 +72,18 @@ from neuromanifold.networks.selforganizing import (
     random_sheet,
 )
 from neuromanifold.theory.energy import ExactChain, ScaledLogarithm, path_proposal
-from neuromanifold.theory.meanfield import activation, binary_process, correlation_process, length_process
+from neuromanifold.theory.meanfield import (
+    activation,
+    binary_process,
+    correlation_process,
+    curve_process,
+    dropout_process,
+    jacobian_process,
+    length_process,
+    metric_process,
+    residual_process,
+    surface_process,
+)
 from neuromanifold.theory.memory import GroupRecall, LayeredLaw, SignalToNoise, ThermalFamily
 
 N = 12
@@ -174,6 +185,22 @@ TABLE = {
     ),
     "length map": (length_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3), 1.0),
     "correlation map": (correlation_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3), (1.0, 0.8, 0.5)),
+    "curve": (curve_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3), 1.0),
+    "metric": (
+        metric_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3),
+        (1.0, jnp.array([0.5]), jnp.ones((1, 1))),
+    ),
+    "surface": (surface_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3), 1.0),
+    "Jacobian": (jacobian_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3), 1.0),
+    "dropout map": (
+        dropout_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3, keep=0.8),
+        (1.0, 1.0, 0.5),
+    ),
+    "residual map": (
+        residual_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3, sigma_v=0.5),
+        (1.0, 1.0, 0.5),
+    ),
+    "random field": (random_field(jnp.tanh, np.eye(8), sigma_w=1.5, sigma_b=0.3), PAIR),
     "macroscopic recall": (SignalToNoise(0.08).process(), 0.4),
     "random binary network": (binary_network(N, sigma_w=1.0, sigma_b=0.5, mean_w=0.8), PATTERNS),
     "random binary network, symmetric": (binary_network(N, sigma_w=1.0, weights="symmetric"), PATTERNS),

@@ -15,5 +15,8 @@ from neuromanifold.networks.random._deep import distances_from_first as distance
 from neuromanifold.networks.random._deep import overlaps as overlaps
 from neuromanifold.networks.random._deep import random_deep_network as random_deep_network
 from neuromanifold.networks.random._deep import sphere_inputs as sphere_inputs
+from neuromanifold.networks.random._field import RandomField as RandomField
+from neuromanifold.networks.random._field import random_field as random_field
+from neuromanifold.networks.random._field import ring_kernel as ring_kernel
 from neuromanifold.networks.random._layered import RecurrentLayered as RecurrentLayered
 from neuromanifold.networks.random._layered import Settled as Settled

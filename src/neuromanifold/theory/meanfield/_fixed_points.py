@@ -228,6 +228,11 @@ def _lengths(phi: Activation, sigma_w: Array, sigma_b: Array, start: Array) -> _
     return jax.lax.map(lambda row: _solve_length(phi, *row), rows, batch_size=min(256, rows[0].size))
 
 
+def settled_length(phi: Activation, sigma_w: Array, sigma_b: Array) -> _Length:
+    """q*, chi_1, chi_q and their error, from q = 1, for arrays of shape (m,) in the ambient precision."""
+    return _lengths(phi, sigma_w, sigma_b, jnp.ones_like(sigma_w))
+
+
 @partial(jax.jit, static_argnums=(0, 1))
 def _correlations(
     method: str, phi: Activation, sigma_w: Array, length: _Length

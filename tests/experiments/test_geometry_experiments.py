@@ -1,0 +1,117 @@
+"""The experiments on geometry: they hold, fail on mutated theory, refuse nonsense, and draw."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from neuromanifold.experiments.geometry import (
+    CarriedCurvature,
+    DynamicalIsometry,
+    FisherEigenvalues,
+    JacobianDomino,
+    RandomNeuralField,
+)
+
+SMALL = {
+    "carried-curvature": CarriedCurvature(),
+    "jacobian-domino": JacobianDomino(),
+    "random-neural-field": RandomNeuralField(),
+    "fisher-eigenvalues": FisherEigenvalues(),
+    "dynamical-isometry": DynamicalIsometry(),
+}
+
+
+@pytest.fixture(scope="module")
+def records(reproduced) -> dict[str, xr.Dataset]:
+    return {name: reproduced(experiment) for name, experiment in SMALL.items()}
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+def test_claims_hold_and_figures_are_drawn(records, labelled, name):
+    claims = SMALL[name].claims(records[name])
+    assert len(claims) >= 5
+    assert [claim.statement for claim in claims if not claim.holds] == []
+    labelled(SMALL[name].draw(records[name]))
+
+
+def failed(failing, records, name, **changes):
+    return failing(SMALL[name], records[name], **changes)
+
+
+def test_curvature_claims_fail_on_mutated_laws(records, failing):
+    record = records["carried-curvature"]
+    # chi_2 (delta + 1) in place of chi_2 (2 delta + 1).
+    chi = record.metric_predicted.values[:, 1] / record.metric_predicted.values[:, 0]
+    created = (record.parallel_predicted.values[:, 1] - chi) / 3
+    wrong = record.parallel_predicted.values.copy()
+    wrong[:, 1] -= created
+    text = failed(failing, records, "carried-curvature", parallel_predicted=wrong)
+    assert sum("|H_aa|^2/n along one direction after 1" in t for t in text) == 2
+    # Curvature created inside: K as the outer curvature.
+    wrong = record.kappa_predicted.values
+    text = failed(failing, records, "carried-curvature", sectional_predicted=wrong)
+    assert sum("sectional" in t for t in text) == 2
+    # No radial term.
+    wrong = record.metric_predicted.values * 1.64
+    text = failed(failing, records, "carried-curvature", oblique_predicted=wrong)
+    assert sum("oblique" in t for t in text) == 2
+    # First power of sigma_w in chi_1.
+    wrong = record.metric_predicted.values / record.sigma_w.values[:, None] ** record.depth.values
+    text = failed(failing, records, "carried-curvature", metric_predicted=wrong)
+    assert sum("metric g" in t for t in text) >= 3
+
+
+def test_domino_claims_fail_for_the_upper_index(records, failing):
+    """Half the deviation on the diagonal, and a spread that does not grow with depth."""
+    record = records["jacobian-domino"]
+    halved = record.deviation_predicted.values / 2
+    text = failed(failing, records, "jacobian-domino", deviation_predicted=halved)
+    assert sum("variance of the diagonal" in t for t in text) == 2
+    flat = np.full(record.sizes["depth"], record.off_predicted.values[1])
+    text = failed(failing, records, "jacobian-domino", off_predicted=flat)
+    assert any("off the diagonal" in t for t in text)
+
+
+def test_field_claims_fail_if_the_activity_averaged_itself_out(records, failing):
+    record = records["random-neural-field"]
+    wrong = record.deviation_predicted.values * np.sqrt(32 / record.position.values)[None, :]
+    text = failed(failing, records, "random-neural-field", deviation_predicted=wrong)
+    assert sum("standard deviation" in t for t in text) == record.sizes["range"]
+    wrong = record.potential_predicted.values / 1.5
+    text = failed(failing, records, "random-neural-field", potential_predicted=wrong)
+    assert len(text) >= 2
+
+
+def test_fisher_claims_fail_without_overlaps(records, failing):
+    """kappa_1 in place of kappa_2 in the largest eigenvalue, and a mean that does not fall."""
+    record = records["fisher-eigenvalues"]
+    wrong = record.largest_predicted.values * (0.9555 / 0.1396)
+    text = failed(failing, records, "fisher-eigenvalues", largest_predicted=wrong)
+    assert any("largest eigenvalue at" in t for t in text)
+    flat = np.full(record.sizes["width"], record["mean"].values[0])
+    assert any("power -1" in t for t in failed(failing, records, "fisher-eigenvalues", mean=flat))
+
+
+def test_isometry_claims_fail_with_the_other_weights(records, failing):
+    """Orthogonal weights with the variance of Gaussian ones."""
+    record = records["dynamical-isometry"]
+    wrong = record.variance_predicted.values + 4.0
+    text = failed(failing, records, "dynamical-isometry", variance_predicted=wrong)
+    assert sum("relative variance" in t for t in text) == record.sizes["case"]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: CarriedCurvature(n_directions=12, n_units=100), "n_directions must"),
+        (lambda: JacobianDomino(activation="relu"), "activation must"),
+        (lambda: RandomNeuralField(ranges=(0.5,)), "ranges"),
+        (lambda: FisherEigenvalues(depth=1), "depth must"),
+        (lambda: DynamicalIsometry(depth=1), "depth must"),
+    ],
+)
+def test_bad_parameters_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
