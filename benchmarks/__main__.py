@@ -27,6 +27,9 @@ COMMANDS = (
     ("benchmarks.maps", "--large"),
     ("benchmarks.annealing",),
     ("benchmarks.annealing", "--growth"),
+    ("benchmarks.tangent",),
+    ("benchmarks.tangent", "--growth"),
+    ("benchmarks.tangent", "--large"),
 )
 
 if __name__ == "__main__":

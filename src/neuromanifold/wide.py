@@ -6,6 +6,15 @@ The folder `neuromanifold.theory.wide`; `stax` is the same module once more, so 
 
 import sys
 
+from neuromanifold.geometry.tangent import NtkImplementation as NtkImplementation
+from neuromanifold.geometry.tangent import empirical_kernel_fn as empirical_kernel_fn
+from neuromanifold.geometry.tangent import empirical_nngp_fn as empirical_nngp_fn
+from neuromanifold.geometry.tangent import empirical_ntk_fn as empirical_ntk_fn
+from neuromanifold.geometry.tangent import empirical_ntk_vp_fn as empirical_ntk_vp_fn
+from neuromanifold.geometry.tangent import linearize as linearize
+from neuromanifold.geometry.tangent import ntk_sketch as ntk_sketch
+from neuromanifold.geometry.tangent import sketch_error as sketch_error
+from neuromanifold.geometry.tangent import taylor_expand as taylor_expand
 from neuromanifold.theory.wide import ABRelu as ABRelu
 from neuromanifold.theory.wide import Abs as Abs
 from neuromanifold.theory.wide import Aggregate as Aggregate
@@ -58,7 +67,10 @@ from neuromanifold.theory.wide import Slice as Slice
 from neuromanifold.theory.wide import Softplus as Softplus
 from neuromanifold.theory.wide import SumPool as SumPool
 from neuromanifold.theory.wide import Tanh as Tanh
+from neuromanifold.theory.wide import batch as batch
+from neuromanifold.theory.wide import monte_carlo_kernel_fn as monte_carlo_kernel_fn
 from neuromanifold.theory.wide import parallel as parallel
+from neuromanifold.theory.wide import predict as predict
 from neuromanifold.theory.wide import repeat as repeat
 from neuromanifold.theory.wide import serial as serial
 from neuromanifold.theory.wide import unmask_fn as unmask_fn

@@ -28,3 +28,4 @@ from neuromanifold.experiments import perception as perception  # isort: skip
 from neuromanifold.experiments import populations as populations  # isort: skip
 from neuromanifold.experiments import selforganizing as selforganizing  # isort: skip
 from neuromanifold.experiments import signals as signals  # isort: skip
+from neuromanifold.experiments import wide as wide  # isort: skip

@@ -1,6 +1,8 @@
 """Wide networks: kernels of infinitely wide networks by combinators, and what training makes of them."""
 
+from neuromanifold.theory.wide import predict as predict
 from neuromanifold.theory.wide._attention import GlobalSelfAttention as GlobalSelfAttention
+from neuromanifold.theory.wide._batch import batch as batch
 from neuromanifold.theory.wide._branching import FanInConcat as FanInConcat
 from neuromanifold.theory.wide._branching import FanInProd as FanInProd
 from neuromanifold.theory.wide._branching import FanInSum as FanInSum
@@ -43,6 +45,7 @@ from neuromanifold.theory.wide._maps import Index as Index
 from neuromanifold.theory.wide._maps import Slice as Slice
 from neuromanifold.theory.wide._masks import MaskedArray as MaskedArray
 from neuromanifold.theory.wide._masks import unmask_fn as unmask_fn
+from neuromanifold.theory.wide._monte_carlo import monte_carlo_kernel_fn as monte_carlo_kernel_fn
 from neuromanifold.theory.wide._normalisation import Dropout as Dropout
 from neuromanifold.theory.wide._normalisation import LayerNorm as LayerNorm
 from neuromanifold.theory.wide._numerical import ElementwiseNumerical as ElementwiseNumerical

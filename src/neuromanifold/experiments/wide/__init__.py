@@ -1,0 +1,5 @@
+"""Wide networks: kernels, training near initialisation, nearest solutions, minima."""
+
+from neuromanifold.experiments.wide._deep_linear import DeepLinearMinima as DeepLinearMinima
+from neuromanifold.experiments.wide._lazy import LazyTraining as LazyTraining
+from neuromanifold.experiments.wide._nearest import NearestSolutions as NearestSolutions
