@@ -81,7 +81,7 @@ def test_numbers_of_the_arc_cosine_recursion():
         assert float(kernel.ntk[0, 0]) == pytest.approx(2 * (depth + 1), rel=1e-12)
 
 
-WIDTH = 96
+WIDTH = 48
 MIXED = serial(
     Conv(WIDTH, (3, 2), None, "SAME", 1.4, 0.2),
     Relu(),
@@ -117,7 +117,7 @@ def drawn(network, x, n_draws):
 
 
 def test_every_combinator_at_once_is_what_wide_networks_do():
-    n_draws = 100
+    n_draws = 120
     pair = np.stack([IMAGES[0], MORE[0]])
     kernel = jax.jit(lambda x: MIXED.kernel_fn(x, None, ("nngp", "ntk")))(pair)
     with jax.enable_x64(False):

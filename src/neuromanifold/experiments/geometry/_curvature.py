@@ -70,7 +70,7 @@ def _statistics(gram: Float[np.ndarray, "m m"]) -> dict[str, float]:
     bent, products = np.einsum("abab->ab", normal), np.einsum("aabb->ab", normal)
     area = np.outer(g, g) - metric**2
     pairs = ~np.eye(k, dtype=bool)
-    return {
+    found = {
         "metric": g.mean(),
         "skew": metric[pairs].mean(),
         "parallel": np.diag(squares).mean(),
@@ -79,6 +79,7 @@ def _statistics(gram: Float[np.ndarray, "m m"]) -> dict[str, float]:
         "sectional": ((products - bent)[pairs] / area[pairs]).mean(),
         "oblique": along[k, k],
     }
+    return {name: float(value) for name, value in found.items()}
 
 
 @experiment(

@@ -68,7 +68,7 @@ def largest_eigenvalues(
 
     operator = LinearOperator((size, size), matvec=apply, dtype=kind)  # pyright: ignore[reportCallIssue]
     start = np.asarray(jax.random.normal(key, (size,)), kind)
-    return eigsh(operator, n, which="LA", v0=start, return_eigenvectors=False)[::-1]
+    return np.asarray(eigsh(operator, n, which="LA", v0=start, return_eigenvectors=False))[::-1]
 
 
 def hutchinson_trace(

@@ -93,7 +93,8 @@ def random_field(
         for name, given in (("bias_kernel", bias_kernel), ("input_kernel", input_kernel))
     ]
     for name, other in zip(("bias_kernel", "input_kernel"), others, strict=True):
-        require(other is None or other.shape == root.shape, name, f"have shape {root.shape}", np.shape(other))
+        if other is not None:
+            require(other.shape == root.shape, name, f"have shape {root.shape}", other.shape)
     bias_root = root if others[0] is None else others[0]
     input_root = None if others[1] is None else _float(others[1])
     field = RandomField(phi, _float(s_w * root), _float(s_b * bias_root), input_root)

@@ -118,13 +118,13 @@ class _Law:
         reached, moving = height.copy(), np.ones(at.size, bool)
         for step in range(n_steps + 1):
             level = height * _SHRINK**step
-            trial, target = s, np.log(at + 1j * level)
+            trial, moved, target = s, np.zeros_like(s), np.log(at + 1j * level)
             for _ in range(_NEWTON if step else 5 * _NEWTON):
                 value, slope, _ = self.log_z(trial)
                 moved = (value - target) / slope
                 trial = trial - moved
             # Beyond the law's support y runs into the real axis; such a point stays at its last height.
-            moving &= (np.abs(moved) < 1e-6) & (trial.imag > 0)
+            moving &= (np.abs(moved) < 1e-6) & (np.imag(trial) > 0)
             s, reached = np.where(moving, trial, s), np.where(moving, level, reached)
         blur = reached / np.maximum(at, 1e-4 * edge)
         rule = "be ones whose density is known over less than 2 % of them, or of 1e-4 of the largest"

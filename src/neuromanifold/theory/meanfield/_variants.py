@@ -157,9 +157,9 @@ class ResidualLayer(eqx.Module):
         kind = state.distance.dtype
         s_w, s_b, v2 = (x.astype(kind) for x in (self.sigma_w, self.sigma_b, self.sigma_v**2))
         made = pair_step(self.phi, s_w, s_b, (state.activity_1, state.activity_2, state.distance))
-        added = tuple(old + v2 * new for old, new in zip(state[:3], made, strict=True))
+        a_1, a_2, d = (old + v2 * new for old, new in zip(state[:3], made, strict=True))
         chi = s_w**2 * slope_moment(self.phi, s_w**2 * state.activity_1 + s_b**2)
-        return ResidualState(*added, (1.0 + v2 * chi) * state.metric), None
+        return ResidualState(a_1, a_2, d, (1.0 + v2 * chi) * state.metric), None
 
 
 def residual_process(
