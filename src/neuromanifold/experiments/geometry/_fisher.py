@@ -38,7 +38,7 @@ _TEXTS = {
     "second": "mean squared eigenvalue s",
     "largest": "largest eigenvalue",
 }
-Parameters = list[tuple[Float[Array, "rows columns"], Float[Array, " rows"]]]
+Parameters = list[tuple[Array, Array]]
 
 
 def _forward(name: str) -> Callable[[Parameters, Array], Array]:

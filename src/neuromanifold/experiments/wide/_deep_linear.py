@@ -234,7 +234,7 @@ class DeepLinearMinima:
             compare(
                 best,
                 worst,
-                statement=f"B8.1: the end of {n} descents farthest from the best loss is the best loss",
+                statement=f"the end of {n} descents farthest from the best loss is the best loss",
                 system="B8",
                 resolution=1e-10,
             )

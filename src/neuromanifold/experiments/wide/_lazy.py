@@ -316,16 +316,16 @@ class LazyTraining:
     def claims(self, record: xr.Dataset) -> Sequence[Claim]:
         """Exponents, the end of training, and means against infinite width."""
         statements = {
-            "scatter": ("scatter", "B16.1: one hidden layer: the kernel scatters as 1/sqrt(width)", "B16"),
+            "scatter": ("scatter", "one hidden layer: the kernel scatters as 1/sqrt(width)", "B16"),
             "scatter_two": (
                 "scatter",
-                "B16.1: two hidden layers: the kernel scatters as 1/sqrt(width)",
+                "two hidden layers: the kernel scatters as 1/sqrt(width)",
                 "B16",
             ),
-            "drift": ("drift", "B16.2: the kernel drifts in training as 1/width", "B16"),
-            "error": ("error", "B16.3: errors leave the linear law by an amount of order 1/width", "B16"),
-            "new": ("new", "B16.4: outputs on new inputs leave the linear law as 1/width", "B16"),
-            "moved": ("moved", "B17.2: the weights move by a distance that does not grow with width", "B17"),
+            "drift": ("drift", "the kernel drifts in training as 1/width", "B16"),
+            "error": ("error", "errors leave the linear law by an amount of order 1/width", "B16"),
+            "new": ("new", "outputs on new inputs leave the linear law as 1/width", "B16"),
+            "moved": ("moved", "the weights move by a distance that does not grow with width", "B17"),
         }
         made = [
             scales(
@@ -345,7 +345,7 @@ class LazyTraining:
                 at_most(
                     1e-15,
                     last[k],
-                    statement=f"B16.3: width {width}: every network fits: training loss below 1e-15",
+                    statement=f"width {width}: every network fits: training loss below 1e-15",
                     system="B8",
                     sigmas=0.0,
                 )

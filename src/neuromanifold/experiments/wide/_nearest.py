@@ -163,8 +163,8 @@ class NearestSolutions:
     def claims(self, record: xr.Dataset) -> Sequence[Claim]:
         """Exponents, lengths at the greatest width, and exact fits."""
         texts = {
-            "change": "B17.1: the root mean square change of a weight falls as 1/width",
-            "ratio": "B17.1: the change relative to the weights falls as 1/sqrt(width)",
+            "change": "the root mean square change of a weight falls as 1/width",
+            "ratio": "the change relative to the weights falls as 1/sqrt(width)",
         }
         made = []
         for name, text in texts.items():
@@ -189,7 +189,7 @@ class NearestSolutions:
                 at_most(
                     1e-10,
                     errors[k],
-                    statement=f"B17.3: width {width}: all examples are fitted to 1e-10",
+                    statement=f"width {width}: all examples are fitted to 1e-10",
                     system="B17",
                     sigmas=0.0,
                 )
