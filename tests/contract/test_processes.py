@@ -62,7 +62,13 @@ from neuromanifold.networks.memory import (
     storkey_learning,
     synchronous,
 )
-from neuromanifold.networks.random import RecurrentLayered, binary_network, random_deep_network, random_field
+from neuromanifold.networks.random import (
+    PSpin,
+    RecurrentLayered,
+    binary_network,
+    random_deep_network,
+    random_field,
+)
 from neuromanifold.networks.selforganizing import (
     HebbPopulation,
     InhibitedWeights,
@@ -265,6 +271,8 @@ TABLE = {
         ExactChain([0.0, 1.0, 0.5], path_proposal(3), ScaledLogarithm([1.0, 2.0])).process(),
         np.eye(3)[:2],
     ),
+    "descent on the sphere": (PSpin(np.arange(8.0).reshape(2, 2, 2)).descent(0.02), np.array([1.0, 0.2])),
+    "saddles by Newton": (PSpin(np.arange(8.0).reshape(2, 2, 2)).newton(), np.array([1.0, 0.2])),
     "learner, momentum": (learner(backpropagation(square), optax.sgd(0.05, 0.9)), jnp.ones(3)),
     "learner, convolutional": (learner(backpropagation(brightness), optax.adam(1e-3)), FILTERS),
 }

@@ -17,6 +17,7 @@ from neuromanifold.evidence import (
     estimate,
     estimate_series,
     format_with_error,
+    mixing,
     proportion,
 )
 
@@ -69,6 +70,49 @@ def test_several_chains_that_disagree_widen_the_error():
         estimate_series(apart)
 
 
+def test_r_hat_of_mixed_chains_tells_their_length():
+    rng = np.random.default_rng(8)
+    # R-hat^2 - 1 is tau/n' on average, n' = 200 samples in a half; tau = 19. Halves beside each other are
+    # correlated, but little.
+    found = np.array([mixing(autoregressive(rng, 0.9, 400, 8)).r_hat ** 2 for _ in range(200)]) - 1
+    assert found.mean() == pytest.approx(19 / 200, rel=0.12)
+    assert mixing(autoregressive(rng, 0.0, 400, 8)).r_hat == pytest.approx(1, abs=0.01)
+    assert mixing(np.ones((3, 10))) == (1.0, 3, 10, 30.0, 1.0, 0.0)
+
+
+def test_chains_that_have_not_mixed_are_refused_with_their_correlation_time():
+    rng = np.random.default_rng(9)
+    # Wells at -1 and +1: chains that stay in theirs, enough of them to make n/tau large.
+    wells = np.where(np.arange(60) % 2, 1.0, -1.0)[:, None] + 0.3 * rng.standard_normal((60, 100))
+    assert mixing(wells).effective > 10
+    with pytest.raises(
+        UndecidedError, match=r"mixed, R-hat <= 1.1, got R-hat 3.\d+ \(60 chains of 100 samples, c"
+    ):
+        estimate_series(wells)
+    # All begin at the same place, far from the law, and are on their way.
+    drifting = autoregressive(rng, 0.9, 400, 2000) + 0.6 * np.exp(-np.arange(400) / 100)
+    assert mixing(drifting).r_hat < 1.1
+    with pytest.raises(UndecidedError, match=r"left their beginning behind, got second halves -\d+"):
+        estimate_series(drifting)
+    with pytest.raises(UndecidedError, match="correlation time"):
+        estimate_series(np.linspace(0, 1, 100))
+    stuck = mixing(np.repeat([[0.0], [1.0]], 50, axis=1))
+    assert stuck.r_hat == np.inf
+    assert "R-hat" in stuck._replace(effective=100.0).complaint()
+
+
+def test_mixed_chains_are_not_refused():
+    rng = np.random.default_rng(10)
+    # 200 runs of chains of 40 correlation times: drift beyond five errors has a chance below 1e-4 in all.
+    drifts = []
+    for _ in range(200):
+        found = mixing(autoregressive(rng, 0.9, 760, 4))
+        assert found.complaint() is None
+        drifts.append(found.drift)
+    # The drift is in its own standard errors; the correlation across the cut takes tau/n' of its variance.
+    assert np.std(drifts) == pytest.approx(1, rel=5 / np.sqrt(400) + 0.05)
+
+
 def test_a_proportion_never_claims_certainty():
     assert float(proportion(0, 100).mean) == 0.0
     assert 0.005 < float(proportion(0, 100).standard_error) < 0.05
@@ -108,6 +152,7 @@ def test_estimates_move_with_units(samples, scale, shift):
         (lambda: proportion(0, 0), "n must be >= 1"),
         (lambda: estimate_series(np.zeros((2, 2, 2))), "must have shape"),
         (lambda: estimate_series([1.0, np.inf] * 20), "chains must be finite"),
+        (lambda: mixing([1.0, 2.0, 3.0]), r"with n >= 4, got \(3,\)"),
         (
             lambda: estimate_series(np.cumsum(np.random.default_rng(0).standard_normal(200))),
             "correlation times",

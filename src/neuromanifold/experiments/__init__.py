@@ -21,6 +21,7 @@ from neuromanifold.experiments import codes as codes  # isort: skip
 from neuromanifold.experiments import decision as decision  # isort: skip
 from neuromanifold.experiments import energy as energy  # isort: skip
 from neuromanifold.experiments import geometry as geometry  # isort: skip
+from neuromanifold.experiments import landscape as landscape  # isort: skip
 from neuromanifold.experiments import maps as maps  # isort: skip
 from neuromanifold.experiments import memory as memory  # isort: skip
 from neuromanifold.experiments import neurodynamics as neurodynamics  # isort: skip

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import Array, Key
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from neuromanifold._base import require
@@ -28,7 +27,8 @@ from neuromanifold.evidence import (
     read_predicted,
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
-from neuromanifold.experiments._figure import COLOURS, panels, simulation, theory
+from neuromanifold.experiments._figure import panels, simulation, theory
+from neuromanifold.experiments.memory._concept_figure import KINDS, draw_diagram
 from neuromanifold.experiments.memory._ensemble import check_cues, ratio_samples
 from neuromanifold.experiments.memory._families import FamilyEnsemble, family_overlaps, tree_overlaps
 from neuromanifold.theory.memory import concept_branch, family_states, memory_branch, phase_diagram
@@ -37,7 +37,6 @@ from neuromanifold.theory.memory import concept_branch, family_states, memory_br
 _KEPT = 0.9
 # Replicas move together while their patterns take no more than this.
 _BYTES = 5e8
-_KINDS = ("memory", "concept")
 _QUANTITIES = ("memory", "sibling", "concept")
 _METASTABLE = (
     "a tenth of the wrong units: recall ends in metastable states, whose overlap is not exactly that of the "
@@ -286,7 +285,7 @@ class MemoryConcept:
                     resolution=4 / np.sqrt(self.n_units),
                 )
             )
-        for kind in _KINDS:
+        for kind in KINDS:
             end = float(record[f"{kind}_end"])
             for load in (float(value) for value in record["load"].values):
                 at = record.sel(load=load)
@@ -362,7 +361,7 @@ class MemoryConcept:
         )
         left.legend(loc="upper center", fontsize="small", ncols=3)
         load = record["load"].values
-        for index, kind in enumerate(_KINDS):
+        for index, kind in enumerate(KINDS):
             theory(
                 middle,
                 record[f"{kind}_branch_load"].values,
@@ -380,34 +379,5 @@ class MemoryConcept:
         middle.set_ylim(0, 1.05)
         middle.set_title(f"s = {self.branching}, b = {self.correlation:g}", fontsize="medium")
         middle.legend(loc="lower left", fontsize="small")
-        self._draw_diagram(right, record)
+        draw_diagram(right, record, self.branching, self.correlation)
         return figure
-
-    def _draw_diagram(self, axis: Any, record: xr.Dataset) -> None:
-        b, loads, code = (record[name].values for name in ("diagram_b", "diagram_load", "code"))
-        greys = ("1.0", "#cfe3f3", "#f7d9c4", "#b9b9b9")
-        names = ("neither", "memory", "concept", "both")
-        axis.pcolormesh(b, loads, _shades(code, greys), shading="nearest", rasterized=True)
-        for index, kind in enumerate(_KINDS):
-            fraction = read_measured(record, f"{kind}_fraction").mean
-            for load, share in zip(record["load"].values, fraction, strict=True):
-                axis.plot(
-                    self.correlation + 0.02 * (2 * index - 1),
-                    load,
-                    marker="os"[index],
-                    color=COLOURS[index],
-                    markerfacecolor=COLOURS[index] if share > 0.5 else "white",
-                    linestyle="none",
-                    label=f"{kind} kept" if load == record["load"].values[0] else None,
-                )
-        for name, grey in zip(names, greys, strict=True):
-            axis.fill_between([], [], color=grey, edgecolor="0.5", label=name)
-        axis.set_xlabel("correlation b of child and parent")
-        axis.set_ylabel("load α = P/N")
-        axis.set_title(f"attractors, s = {self.branching}", fontsize="medium")
-        axis.set_ylim(0, loads.max())
-        axis.legend(loc="upper left", fontsize="small", ncols=2)
-
-
-def _shades(code: np.ndarray, colours: Sequence[str]) -> np.ndarray:
-    return np.array([to_rgb(colour) for colour in colours])[code]

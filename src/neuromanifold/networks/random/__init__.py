@@ -18,5 +18,11 @@ from neuromanifold.networks.random._deep import sphere_inputs as sphere_inputs
 from neuromanifold.networks.random._field import RandomField as RandomField
 from neuromanifold.networks.random._field import random_field as random_field
 from neuromanifold.networks.random._field import ring_kernel as ring_kernel
+from neuromanifold.networks.random._landscapes import NewtonInfo as NewtonInfo
+from neuromanifold.networks.random._landscapes import PSpin as PSpin
+from neuromanifold.networks.random._landscapes import all_positive as all_positive
+from neuromanifold.networks.random._landscapes import goe as goe
+from neuromanifold.networks.random._landscapes import index_of as index_of
+from neuromanifold.networks.random._landscapes import indices as indices
 from neuromanifold.networks.random._layered import RecurrentLayered as RecurrentLayered
 from neuromanifold.networks.random._layered import Settled as Settled
