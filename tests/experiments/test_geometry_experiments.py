@@ -57,17 +57,17 @@ def test_curvature_claims_fail_on_mutated_laws(records, failing):
     wrong = record.metric_predicted.values * 1.64
     text = failed(failing, records, "carried-curvature", oblique_predicted=wrong)
     assert sum("oblique" in t for t in text) == 2
-    # First power of sigma_w in chi_1.
-    wrong = record.metric_predicted.values / record.sigma_w.values[:, None] ** record.depth.values
+    # Third power of sigma_w in chi_1; a smaller metric would leave the claim undecided.
+    wrong = record.metric_predicted.values * record.sigma_w.values[:, None] ** record.depth.values
     text = failed(failing, records, "carried-curvature", metric_predicted=wrong)
     assert sum("metric g" in t for t in text) >= 3
 
 
 def test_domino_claims_fail_for_the_upper_index(records, failing):
-    """Half the deviation on the diagonal, and a spread that does not grow with depth."""
+    """Twice the deviation on the diagonal, and a spread that does not grow with depth."""
     record = records["jacobian-domino"]
-    halved = record.deviation_predicted.values / 2
-    text = failed(failing, records, "jacobian-domino", deviation_predicted=halved)
+    doubled = record.deviation_predicted.values * 2
+    text = failed(failing, records, "jacobian-domino", deviation_predicted=doubled)
     assert sum("variance of the diagonal" in t for t in text) == 2
     flat = np.full(record.sizes["depth"], record.off_predicted.values[1])
     text = failed(failing, records, "jacobian-domino", off_predicted=flat)
