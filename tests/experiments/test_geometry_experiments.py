@@ -69,7 +69,7 @@ def test_domino_claims_fail_for_the_upper_index(records, failing):
     doubled = record.deviation_predicted.values * 2
     text = failed(failing, records, "jacobian-domino", deviation_predicted=doubled)
     assert sum("variance of the diagonal" in t for t in text) == 2
-    flat = np.full(record.sizes["depth"], record.off_predicted.values[1])
+    flat = np.full(record.sizes["depth"], record.off_predicted.values[-1])
     text = failed(failing, records, "jacobian-domino", off_predicted=flat)
     assert any("off the diagonal" in t for t in text)
 

@@ -43,4 +43,4 @@ def test_spherical_glass(reproduced, labelled, failing):
     assert len(failing(experiment, record, lowest=-1.0)) == 1
     assert len(failing(experiment, record, spread=record["spread"].values[::-1])) == 1
     with pytest.raises(ValueError, match="n_landscapes must be as many as sizes"):
-        dataclasses.replace(experiment, sizes=(16, 32))
+        dataclasses.replace(experiment, sizes=(16, 32, 64))
