@@ -78,6 +78,26 @@ def test_nearest_solution_is_the_least_of_all_that_fit(key):
     assert float(found.condition) == pytest.approx(np.linalg.cond(phi @ phi.T), rel=1e-8)
 
 
+def test_nearest_solution_of_all_layers(key):
+    """Orthogonal to what leaves the outputs as they are, shorter than in the last layer, O(1) in width."""
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((5, 3)), random.standard_normal((5, 1))
+    lengths = []
+    for width in (100, 1600):
+        network = wide_perceptron(key, (3, width, 1), erf, 1.5, 0.3)
+        found, last = nearest_solution(network, x, y, "all"), nearest_solution(network, x, y)
+        np.testing.assert_allclose(jax.vmap(found.network)(x), y, atol=1e-10)
+        change, back = jax.flatten_util.ravel_pytree(found.change)
+        theta = jax.flatten_util.ravel_pytree(found.network)[0]
+        slopes = np.asarray(jax.jacrev(lambda theta, back=back: jax.vmap(back(theta))(x).ravel())(theta))
+        left = change - slopes.T @ np.linalg.lstsq(slopes.T, np.asarray(change), rcond=None)[0]
+        assert float(jnp.linalg.norm(left)) < 1e-8
+        lengths.append(float(jnp.linalg.norm(change)))
+        assert lengths[-1] < float(jnp.linalg.norm(last.change))
+        assert float(found.condition) == pytest.approx(np.linalg.cond(slopes @ slopes.T), rel=1e-6)
+    assert 0.5 < lengths[1] / lengths[0] < 2
+
+
 def test_deep_linear_loss_and_map(key):
     network = deep_linear(key, (4, 2, 3))
     x, y = np.random.default_rng(0).standard_normal((4, 5)), np.zeros((3, 5))
@@ -104,6 +124,18 @@ def test_deep_linear_loss_and_map(key):
                 wide_perceptron(key, (3, 4, 1), erf, 1.0, 0.0), np.ones((5, 3)), np.ones((5, 1))
             ),
             "x must hold no more examples",
+        ),
+        (
+            lambda key: nearest_solution(
+                wide_perceptron(key, (3, 4, 1), erf, 1.0, 0.0), np.ones((3, 3)), np.ones((3, 1)), "first"
+            ),
+            "layers must be one of",
+        ),
+        (
+            lambda key: nearest_solution(
+                wide_perceptron(key, (3, 4, 1), erf, 1.0, 0.0), np.eye(3), 99.0 * np.ones((3, 1)), "all"
+            ),
+            "network must be wide enough",
         ),
     ],
 )

@@ -9,7 +9,7 @@ The nearest solution: a change of the last layer's weights alone that fits N exa
 
     dv = sqrt(n)/sigma_w Phi^T (Phi Phi^T)^{-1} (y - f),     Phi the N x n activities of the last hidden layer
 
-(Amari 2020): of length O(1) where the weights have length sqrt(n).
+(Amari 2020): of length O(1) where the weights have length sqrt(n). Where all layers may change it is shorter.
 """
 
 from __future__ import annotations
@@ -22,10 +22,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optimistix
+from jax.core import Tracer
+from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
-from neuromanifold._base import check_integer, check_real, require
+from neuromanifold._base import check_choice, check_integer, check_real, require
 
 
 class WidePerceptron(eqx.Module):
@@ -92,38 +95,81 @@ class NearestSolution(NamedTuple):
     """A network that fits, and how far it is from where it began.
 
     Args:
-        network: with the last layer changed.
-        change: of the last layer's weights, (n_out, n).
-        condition: greatest over least eigenvalue of Phi Phi^T.
+        network: that fits.
+        change: of the last layer's weights, (n_out, n); of every layer, as a network, where all may move.
+        condition: greatest over least eigenvalue of Phi Phi^T, or of J J^T where it ended.
     """
 
     network: WidePerceptron
-    change: Float[Array, "n_out n"]
+    change: Float[Array, "n_out n"] | WidePerceptron
     condition: Float[Array, ""]
 
 
-def nearest_solution(network: WidePerceptron, x: ArrayLike, y: ArrayLike) -> NearestSolution:
-    """The least change of the last layer's weights with which a network fits all examples.
+def nearest_solution(
+    network: WidePerceptron, x: ArrayLike, y: ArrayLike, layers: str = "last"
+) -> NearestSolution:
+    """The least change of a network with which it fits all examples.
 
-    Solved by a QR decomposition of the activities, whose condition is the root of that of Phi Phi^T.
+    Of the last layer it is had at once, by a QR decomposition of the activities, whose condition is the root
+    of that of Phi Phi^T. Of all layers it is a fixed point of linearising again and again,
+
+        theta <- theta_0 + J^+ (y - f(theta) + J (theta - theta_0)),     J at theta,
+
+    where the change is orthogonal to all that leaves the outputs as they are: of least length at least among
+    its neighbours.
 
     Args:
         network: with a last hidden layer of n units.
         x: N inputs, (N, n_in).
         y: their targets, (N, n_out).
+        layers: "last", or "all".
 
     Raises:
-        ValueError: more examples than hidden units, or numbers of inputs and targets that differ.
+        ValueError: more examples than hidden units, numbers of inputs and targets that differ, or, outside
+            jit, iterations over all layers that do not settle, as in narrow networks.
     """
+    check_choice("layers", layers, ("last", "all"))
     n = network.weights[-1].shape[1]
     x, y = jnp.asarray(x), jnp.asarray(y)
     require(len(x) <= n, "x", f"hold no more examples than the last hidden layer has units, {n}", len(x))
     require(len(x) == len(y), "y", f"hold {len(x)} targets, as x holds inputs", len(y))
+    if layers == "all":
+        return _of_all(network, x, y)
     activity = jax.vmap(network.hidden)(x)
-    basis, triangle = jnp.linalg.qr(activity.T)
-    missing = y - jax.vmap(network)(x)
     scale = network.sigma_w / np.sqrt(n)
-    change = (basis @ jax.scipy.linalg.solve_triangular(triangle.T, missing, lower=True)).T / scale
-    singular = jnp.linalg.svd(triangle, compute_uv=False)
+    rows, condition = _least(activity, y - jax.vmap(network)(x))
+    change = rows.T / scale
     moved = eqx.tree_at(lambda m: m.weights[-1], network, network.weights[-1] + change)
-    return NearestSolution(moved, change, (singular[0] / singular[-1]) ** 2)
+    return NearestSolution(moved, change, condition)
+
+
+def _least(rows: Array, wanted: Array) -> tuple[Array, Array]:
+    """The least z with rows @ z = wanted, and the condition of rows @ rows.T."""
+    basis, triangle = jnp.linalg.qr(rows.T)
+    singular = jnp.linalg.svd(triangle, compute_uv=False)
+    solved = jax.scipy.linalg.solve_triangular(triangle.T, wanted, lower=True)
+    return basis @ solved, (singular[0] / singular[-1]) ** 2
+
+
+def _of_all(network: WidePerceptron, x: Array, y: Array) -> NearestSolution:
+    start, back = ravel_pytree(eqx.filter(network, eqx.is_inexact_array))
+    rest = eqx.filter(network, eqx.is_inexact_array, inverse=True)
+
+    def made(theta: Array) -> WidePerceptron:
+        return eqx.combine(back(theta), rest)
+
+    def outputs(theta: Array) -> Array:
+        return jax.vmap(made(theta))(x).ravel()
+
+    def again(theta: Array, _: Any) -> Array:
+        slopes = jax.jacrev(outputs)(theta)
+        return start + _least(slopes, y.ravel() - outputs(theta) + slopes @ (theta - start))[0]
+
+    rounding = 100 * float(jnp.finfo(start.dtype).eps)
+    solver = optimistix.FixedPointIteration(rtol=rounding, atol=rounding)
+    found = optimistix.fixed_point(again, solver, start, max_steps=200, throw=False)
+    if not isinstance(found.value, Tracer):
+        settled = bool(found.result == optimistix.RESULTS.successful)
+        require(settled, "network", "be wide enough for its linearisation to lead to a solution", len(start))
+    condition = _least(jax.jacrev(outputs)(found.value), y.ravel())[1]
+    return NearestSolution(made(found.value), made(found.value - start), condition)
