@@ -290,6 +290,6 @@ class CarriedCurvature:
                     index += 1
                 if "kappa" in names and float(at.kappa_limit) > 0:
                     axis.axhline(float(at.kappa_limit), color="0.5", linewidth=0.8)
-            axis.set(xlabel="depth (layers)", ylabel=text, yscale="log")
+            axis.set(xlabel="depth (layers)", ylabel=text, yscale="log", xticks=record.depth.values)
             axis.legend(frameon=False, fontsize=8)
         return figure
