@@ -73,6 +73,9 @@ def test_a_broken_call_goes_on_where_it_stopped(tmp_path):
     np.testing.assert_allclose(made, expected, rtol=1e-12)
     with pytest.raises(ValueError, match="path must hold the same kernel"):
         batch(KERNEL, 3, path=tmp_path / "whole")(X + 1.0, None, "ntk")
+    note.write_text("{")
+    with pytest.raises(ValueError, match="path must hold the same kernel"):
+        batch(KERNEL, 3, path=tmp_path / "part")(X, None, "ntk")
 
 
 def test_rows_are_shared_among_devices():

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from neuromanifold._base import check_integer, require
+from neuromanifold._base import atomic, check_integer, require
 
 
 def batch(
@@ -197,11 +197,15 @@ def _on_disk(
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / "tiles.json"
     files = [folder / f"kernel_{k}.npy" for k in range(len(kinds))]
-    begun = json.loads(note.read_text()) if note.exists() else None
-    if begun is not None:
-        require(begun["mark"] == mark, "path", "hold the same kernel, or nothing", str(folder))
-    done = 0 if begun is None else int(begun["done"])
-    mode = "w+" if begun is None else "r+"
+    done, mode = 0, "w+"
+    if note.exists():
+        try:
+            begun = json.loads(note.read_text())
+            known, done, mode = begun["mark"] == mark, int(begun["done"]), "r+"
+        except (ValueError, KeyError, TypeError):
+            known = False
+        known = known and all(file.exists() for file in files)
+        require(known, "path", "hold the same kernel, or nothing", str(folder))
     made = [
         np.lib.format.open_memmap(file, mode=mode, dtype=np.dtype(dtype), shape=shape)
         for file, (shape, dtype) in zip(files, kinds, strict=True)
@@ -211,9 +215,8 @@ def _on_disk(
         for whole in made:
             whole.flush()
         # The note is replaced at once, so that it never tells of tiles that are not there.
-        fresh = note.with_suffix(".new")
-        fresh.write_text(json.dumps({"mark": mark, "done": done + k + 1}))
-        fresh.replace(note)
+        with atomic(note) as temporary:
+            temporary.write_text(json.dumps({"mark": mark, "done": done + k + 1}))
 
     _fill(some, list(made), places[done:], square, after)
     return list(made)
