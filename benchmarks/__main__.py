@@ -27,6 +27,7 @@ COMMANDS = (
     ("benchmarks.maps", "--large"),
     ("benchmarks.annealing",),
     ("benchmarks.annealing", "--growth"),
+    ("benchmarks.phase",),
     ("benchmarks.tangent",),
     ("benchmarks.tangent", "--growth"),
     ("benchmarks.tangent", "--large"),

@@ -48,6 +48,7 @@ from neuromanifold.theory.meanfield._series import hermite_coefficients
 
 _LIMIT = 1e10
 _STEPS = 200
+_DIGIT = 16
 
 
 class FixedPoint(NamedTuple):
@@ -146,25 +147,36 @@ def _newton_rho(
 ) -> tuple[Array, Array]:
     """Root of the concave decreasing H in [0, 1]; evaluate(rho) -> (H, dH/drho)."""
 
-    def advance(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        i, rho, _ = carry
+    def advance(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+        i, rho, before, _ = carry
         value, slope = evaluate(rho)
         new = rho - value / jnp.where(slope < 0, slope, -1.0)
         # Beyond 1 only after an overshoot from the left: halve the distance to 1 instead.
         new = jnp.where(new >= 1.0, 0.5 * (1.0 + rho), jnp.maximum(new, 0.0))
-        return i + 1, new, jnp.abs(new - rho)
+        return i + 1, new, jnp.abs(new - rho), before
 
-    def going(carry: tuple[Array, Array, Array]) -> Array:
-        i, _, moved = carry
-        return (i < _STEPS) & (moved > 4e-16) & chaotic & active
+    def going(carry: tuple[Array, Array, Array, Array]) -> Array:
+        i, _, moved, before = carry
+        # Near the root steps shrink quadratically, down to the round-off of H over its slope.
+        shrinking = (moved > 1e-8) | (moved < 0.5 * before)
+        return (i < _STEPS) & (moved > 4e-16) & shrinking & chaotic & active
 
-    begin = (jnp.asarray(0), start, jnp.full_like(start, jnp.inf))
-    _, root, moved = jax.lax.while_loop(going, advance, begin)
+    far = jnp.full_like(start, jnp.inf)
+    _, root, moved, _ = jax.lax.while_loop(going, advance, (jnp.asarray(0), start, far, far))
     return root, moved
 
 
-def _series_rho(phi: Activation, sigma_w: Array, length: _Length) -> tuple[Array, Array, Array]:
-    """(rho, chi_c, error) by the series."""
+def _polynomial(c: Float[Array, "k"], rho: Float[Array, ""]) -> Float[Array, ""]:
+    """sum_k c_k rho^k, as digits of k: 16 low and k/16 high powers make them all."""
+    rows = -(-c.size // _DIGIT)
+    table = jnp.pad(c, (0, rows * _DIGIT - c.size)).reshape(rows, _DIGIT)
+    log = jnp.log(jnp.maximum(rho, 1e-300))
+    low, high = (jnp.exp(jnp.arange(n, dtype=c.dtype) * x) for n, x in ((_DIGIT, log), (rows, _DIGIT * log)))
+    return jnp.sum(high * jnp.sum(table * low[None, :], axis=1))
+
+
+def _series_rho(phi: Activation, sigma_w: Array, length: _Length, start: Array) -> tuple[Array, Array, Array]:
+    """(rho, chi_c, error) by the series, from a start left of the root."""
     stop = jax.lax.stop_gradient
     q = jnp.where(jnp.isfinite(length.q), length.q, 1.0)
     scale = sigma_w**2 / jnp.where(q > 0, q, 1.0)
@@ -176,20 +188,16 @@ def _series_rho(phi: Activation, sigma_w: Array, length: _Length) -> tuple[Array
     b = jnp.cumsum(squares[::-1])[::-1][1:] + missing
     chaotic = length.chi_1 > 1.0
 
-    def polynomial(c: Array, rho: Array) -> Array:
-        powers = jnp.exp(degree[: c.size] * jnp.log(jnp.maximum(rho, 1e-300)))
-        return jnp.sum(c * powers)
-
     def evaluate(rho: Array) -> tuple[Array, Array]:
         c = stop(scale * b)
-        return 1.0 - polynomial(c, rho), -polynomial(c[1:] * degree[1:order], rho)
+        return 1.0 - _polynomial(c, rho), -_polynomial(c[1:] * degree[1:order], rho)
 
-    root, moved = _newton_rho(evaluate, stop(chaotic), jnp.zeros_like(q), jnp.asarray(True))
+    root, moved = _newton_rho(evaluate, stop(chaotic), start, jnp.asarray(True))
     root = jnp.where(chaotic, stop(root), 1.0)
     steep = jnp.maximum(-evaluate(root)[1], 1e-12)
-    rho = root + (1.0 - polynomial(scale * b, root)) / stop(steep)
+    rho = root + (1.0 - _polynomial(scale * b, root)) / stop(steep)
     rho = jnp.where(chaotic, jnp.clip(rho, 0.0, 1.0), 1.0)
-    slope = scale * polynomial(squares[1:] * degree[1:], rho)
+    slope = scale * _polynomial(squares[1:] * degree[1:], rho)
     tail = jnp.maximum(q * slope_moment(phi, q) - jnp.sum(degree * squares), 0.0)
     left_out = scale * tail * rho**order / steep
     # A root at 1 - eps is known to eps in H / steep only: round-off of the sums counts.
@@ -197,8 +205,8 @@ def _series_rho(phi: Activation, sigma_w: Array, length: _Length) -> tuple[Array
     return rho, jnp.where(chaotic, slope, length.chi_1), error
 
 
-def _polar_rho(phi: Activation, sigma_w: Array, length: _Length) -> tuple[Array, Array, Array]:
-    """(rho, chi_c, error) by the polar rule."""
+def _polar_rho(phi: Activation, sigma_w: Array, length: _Length, start: Array) -> tuple[Array, Array, Array]:
+    """(rho, chi_c, error) by the polar rule, from a start below 1."""
     stop = jax.lax.stop_gradient
     q = jnp.where(jnp.isfinite(length.q), length.q, 1.0)
     q = jnp.where(q > 0, q, 1.0)
@@ -212,7 +220,7 @@ def _polar_rho(phi: Activation, sigma_w: Array, length: _Length) -> tuple[Array,
         value, slopes = parts(rho, stop(q), stop(sigma_w**2))
         return value, (slopes - (1.0 - value)) / (1.0 - rho)
 
-    root, moved = _newton_rho(evaluate, stop(chaotic), jnp.full_like(q, 0.5), jnp.isfinite(length.q))
+    root, moved = _newton_rho(evaluate, stop(chaotic), start, jnp.isfinite(length.q))
     root = jnp.where(chaotic, stop(root), 0.5)
     value = parts(root, q, sigma_w**2)[0]
     steep = jnp.maximum(-evaluate(root)[1], 1e-12)
@@ -235,10 +243,29 @@ def settled_length(phi: Activation, sigma_w: Array, sigma_b: Array) -> _Length:
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _correlations(
-    method: str, phi: Activation, sigma_w: Array, length: _Length
+    method: str, phi: Activation, sigma_w: Array, length: _Length, start: Array
 ) -> tuple[Array, Array, Array]:
     solve, size = (_series_rho, 256) if method == "series" else (_polar_rho, 8)
-    return jax.lax.map(lambda row: solve(phi, *row), (sigma_w, length), batch_size=min(size, sigma_w.size))
+    n = sigma_w.size
+    if n <= size:
+        return jax.vmap(partial(solve, phi))(sigma_w, length, start)
+    # Points of one chunk take the steps of the slowest: like beside like, and ordered ones have no work.
+    order = jnp.argsort(jax.lax.stop_gradient(length.chi_1))
+    places = jnp.pad(order, (0, -n % size), mode="edge").reshape(-1, size)
+
+    def chunk(at: Array) -> tuple[Array, Array, Array]:
+        rows = sigma_w[at], jax.tree.map(lambda x: x[at], length), start[at]
+
+        def ordered(rows: tuple[Array, _Length, Array]) -> tuple[Array, Array, Array]:
+            return jnp.ones_like(rows[0]), rows[1].chi_1, jnp.zeros_like(rows[0])
+
+        def mixed(rows: tuple[Array, _Length, Array]) -> tuple[Array, Array, Array]:
+            return jax.vmap(partial(solve, phi))(*rows)
+
+        return jax.lax.cond(jnp.any(rows[1].chi_1 > 1.0), mixed, ordered, rows)
+
+    back = jnp.argsort(order)
+    return jax.tree.map(lambda x: x.ravel()[back], jax.lax.map(chunk, places))
 
 
 @double_precision
@@ -272,13 +299,18 @@ def fixed_point(
     s_w, s_b, begin = s_w.ravel(), s_b.ravel(), begin.ravel()
     length = _lengths(phi, s_w, s_b, begin)
     traced = is_traced(length.q)
-    rho, slope, error = _correlations("polar" if phi.kinks and traced else "series", phi, s_w, length)
+    method, low = ("polar", 0.5) if phi.kinks and traced else ("series", 0.0)
+    rho, slope, error = _correlations(method, phi, s_w, length, jnp.full_like(s_w, low))
     if not traced:
         redo = np.flatnonzero(np.asarray(length.chi_1) > 1.0)
         if not phi.kinks:
-            redo = redo[~(np.asarray(error)[redo] <= tolerance)]
+            # xi_c multiplies an error by about 1/(1 - chi_c): its digits count as well.
+            wanted = tolerance * (1.0 - np.asarray(slope)[redo])
+            redo = redo[~(np.asarray(error)[redo] <= wanted)]
         if redo.size:
-            again = _correlations("polar", phi, s_w[redo], jax.tree.map(lambda x: x[redo], length))
+            part = jax.tree.map(lambda x: x[redo], length)
+            near = jnp.where(error[redo] < 1e-3, jnp.clip(rho[redo], 0.0, 1.0 - 1e-6), 0.5)
+            again = _correlations("polar", phi, s_w[redo], part, near)
             rho, slope, error = (x.at[redo].set(y) for x, y in zip((rho, slope, error), again, strict=True))
     finite = jnp.isfinite(length.q)
     chaotic = length.chi_1 > 1.0
