@@ -12,6 +12,7 @@ from neuromanifold.experiments.geometry import (
     FisherEigenvalues,
     JacobianDomino,
     RandomNeuralField,
+    TrainableDepth,
 )
 
 SMALL = {
@@ -20,6 +21,7 @@ SMALL = {
     "random-neural-field": RandomNeuralField(),
     "fisher-eigenvalues": FisherEigenvalues(),
     "dynamical-isometry": DynamicalIsometry(),
+    "trainable-depth": TrainableDepth(),
 }
 
 
@@ -115,3 +117,16 @@ def test_isometry_claims_fail_with_the_other_weights(records, failing):
 def test_bad_parameters_are_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_trainable_depth_fails_on_mutated_depth_scales(records, failing):
+    record = records["trainable-depth"]
+    longer = failed(failing, records, "trainable-depth", depth_scale=10 * record.depth_scale.values)
+    assert sum("30 layers, well within" in text for text in longer) == 2
+    shorter = failed(failing, records, "trainable-depth", depth_scale=0.1 * record.depth_scale.values)
+    assert sum("4 layers, beyond" in text for text in shorter) == 2
+
+
+def test_trainable_depth_refuses_falling_depths():
+    with pytest.raises(ValueError, match="depths must rise"):
+        TrainableDepth(depths=(30, 4))

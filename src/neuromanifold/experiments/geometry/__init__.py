@@ -5,3 +5,4 @@ from neuromanifold.experiments.geometry._domino import JacobianDomino as Jacobia
 from neuromanifold.experiments.geometry._field import RandomNeuralField as RandomNeuralField
 from neuromanifold.experiments.geometry._fisher import FisherEigenvalues as FisherEigenvalues
 from neuromanifold.experiments.geometry._isometry import DynamicalIsometry as DynamicalIsometry
+from neuromanifold.experiments.geometry._trainable import TrainableDepth as TrainableDepth

@@ -26,7 +26,7 @@ import optimistix
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 
 from neuromanifold._base import check_choice, check_integer, check_real, require
 
@@ -101,7 +101,7 @@ class NearestSolution(NamedTuple):
     """
 
     network: WidePerceptron
-    change: Float[Array, "n_out n"] | WidePerceptron
+    change: PyTree
     condition: Float[Array, ""]
 
 
