@@ -125,12 +125,12 @@ def mixing(chains: ArrayLike) -> Mixing:
     (True, False)
     """
     array = np.atleast_2d(np.asarray(chains, dtype=np.float64))
+    if not np.all(np.isfinite(array)):
+        raise EvidenceError("chains must be finite, got a value that is not.")
     if array.ndim != 2 or array.shape[1] < 4:
         raise EvidenceError(
             f"chains must have shape (n,) or (n_chains, n) with n >= 4, got {np.shape(chains)}."
         )
-    if not np.all(np.isfinite(array)):
-        raise EvidenceError("chains must be finite, got a value that is not.")
     n_chains, n = array.shape
     tau = correlation_time(array)
     half = n // 2
