@@ -79,6 +79,8 @@ def test_other_critical_values_and_kinds_are_seen(records, failing):
     ("make", "words"),
     [
         (lambda: LazyTraining(rate=2.0), "rate must be"),
+        (lambda: LazyTraining(followed=205), "followed must be a multiple"),
+        (lambda: LazyTraining(followed=900), "followed must be a multiple"),
         (lambda: LazyTraining(widths=(8, 64, 512)), r"widths\[0\] must be"),
         (lambda: NearestSolutions(widths=(5,)), r"widths\[0\] must be"),
         (lambda: DeepLinearMinima(n_hidden=0), "n_hidden must be"),

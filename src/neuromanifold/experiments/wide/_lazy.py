@@ -16,6 +16,7 @@ import xarray as xr
 from jaxtyping import Array, Key
 from matplotlib.figure import Figure
 
+from neuromanifold._base import require
 from neuromanifold.dynamics import Process
 from neuromanifold.evidence import (
     Claim,
@@ -37,9 +38,8 @@ from neuromanifold.learning import LearnerState, backpropagation, learner
 from neuromanifold.networks.perceptron import WidePerceptron, wide_perceptron
 from neuromanifold.theory.wide import Dense, Erf, predict, serial
 
-N_TEST = 3
-# Steps between two looks, and those over which the law of the errors is followed.
-EVERY, FOLLOWED = 10, 200
+# Steps between two looks.
+EVERY = 10
 
 
 def _erf(u: Array) -> Array:
@@ -124,19 +124,21 @@ def _kernels(widths: tuple[int, ...], keys: Any, x: Any, sigma_w: float, sigma_b
     return jax.lax.map(one, keys)
 
 
-def _data(n_examples: int, n_inputs: int) -> tuple[np.ndarray, np.ndarray]:
+def _data(n_examples: int, n_inputs: int, n_test: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(0)
     x = random.standard_normal((n_examples, n_inputs))
-    x = np.concatenate([x, random.standard_normal((N_TEST, n_inputs))])
+    x = np.concatenate([x, random.standard_normal((n_test, n_inputs))])
     return 2.0 * x / np.linalg.norm(x, axis=1, keepdims=True), random.standard_normal((n_examples, 1))
 
 
 @functools.cache
-def _limit(n_examples: int, n_inputs: int, sigma_w: float, sigma_b: float) -> dict[str, np.ndarray]:
+def _limit(
+    n_examples: int, n_inputs: int, n_test: int, sigma_w: float, sigma_b: float
+) -> dict[str, np.ndarray]:
     dense = Dense(1, sigma_w, sigma_b)
     kernel_fn = jax.jit(serial(dense, Erf(b=2**-0.5), dense).kernel_fn, static_argnums=2)
     with jax.enable_x64(True):
-        made = kernel_fn(_data(n_examples, n_inputs)[0], None, ("nngp", "ntk"))
+        made = kernel_fn(_data(n_examples, n_inputs, n_test)[0], None, ("nngp", "ntk"))
     return {"nngp": np.asarray(made.nngp), "ntk": np.asarray(made.ntk)}
 
 
@@ -179,7 +181,11 @@ class LazyTraining:
     n_networks: int = parameter(40, doc="independent networks of each width", low=4)
     n_inputs: int = parameter(4, doc="inputs of a network", low=1)
     n_examples: int = parameter(6, doc="training examples", low=2)
-    n_steps: int = parameter(700, doc="steps of gradient descent", unit="steps", low=FOLLOWED)
+    n_test: int = parameter(3, doc="new inputs", low=1)
+    n_steps: int = parameter(700, doc="steps of gradient descent", unit="steps", low=EVERY)
+    followed: int = parameter(
+        200, doc="steps over which errors are followed, a multiple of 10", unit="steps", low=EVERY
+    )
     rate: float = parameter(
         1.0, doc="rate times the greatest eigenvalue", low=0.0, high=2.0, open_low=True, open_high=True
     )
@@ -187,13 +193,20 @@ class LazyTraining:
     sigma_w: float = parameter(1.5, doc="scale of the weights", low=0.0, open_low=True)
     sigma_b: float = parameter(0.3, doc="scale of the biases", low=0.0)
 
+    def check(self) -> None:
+        """Errors are followed to a step that is looked at."""
+        fits = self.followed <= self.n_steps and self.followed % EVERY == 0
+        require(
+            fits, "followed", f"be a multiple of {EVERY}, at most n_steps = {self.n_steps}", self.followed
+        )
+
     def _data(self) -> tuple[np.ndarray, np.ndarray]:
         """All inputs, those of the test last, of length 2; and targets."""
-        return _data(self.n_examples, self.n_inputs)
+        return _data(self.n_examples, self.n_inputs, self.n_test)
 
     def _limit(self) -> dict[str, np.ndarray]:
         """Kernels of all inputs at infinite width."""
-        return _limit(self.n_examples, self.n_inputs, self.sigma_w, self.sigma_b)
+        return _limit(self.n_examples, self.n_inputs, self.n_test, self.sigma_w, self.sigma_b)
 
     def _eta(self) -> float:
         """The rate, from the kernel of infinite width."""
@@ -205,7 +218,7 @@ class LazyTraining:
         return {
             "width": ("width", np.array(self.widths), {"long_name": "width", "units": "units"}),
             "step": ("step", steps, {"long_name": "step of gradient descent", "units": "steps"}),
-            "test": ("test", np.arange(N_TEST), {"long_name": "new input", "units": "1"}),
+            "test": ("test", np.arange(self.n_test), {"long_name": "new input", "units": "1"}),
             "entry": ("entry", np.arange(self.n_examples), {"long_name": "training input", "units": "1"}),
         }
 
@@ -272,7 +285,9 @@ class LazyTraining:
                 outputs = np.asarray(made.values)
                 seen = _compared(made.state.begun, made.state.now.params, jnp.asarray(x), m)
                 seen = {name: np.asarray(value) for name, value in seen.items()}
-                of_width = _deviations(outputs, seen["begun"], seen["now"], y[:, 0], self._eta(), m)
+                of_width = _deviations(
+                    outputs, seen["begun"], seen["now"], y[:, 0], self._eta(), m, self.followed
+                )
                 of_width["moved"], of_width["length"] = estimate(seen["moved"]), estimate(seen["length"])
                 if self.two_layers:
                     some = jax.random.split(key_two, self.n_networks)
@@ -286,7 +301,7 @@ class LazyTraining:
             "scatter": "relative scatter of the kernel between networks, one hidden layer",
             "scatter_two": "relative scatter of the kernel between networks, two hidden layers",
             "drift": "relative drift of the kernel in training",
-            "error": f"largest deviation of errors from the linear law in {FOLLOWED} steps, relative",
+            "error": f"largest deviation of errors from the linear law in {self.followed} steps, relative",
             "new": "largest deviation of outputs on new inputs from the linear law",
             "moved": "distance that the first layer's weights moved",
             "length": "length of the first layer's weights",
@@ -404,9 +419,9 @@ class LazyTraining:
         label = f"networks of {widths[-1]} units"
         simulation(right, record.step[some], mean.mean[some], mean.standard_error[some], 1, label=label)
         # Later the mean over networks is that of the slowest one.
-        shown_until = record.loss.sel(step=FOLLOWED)
+        shown_until = record.loss.sel(step=self.followed)
         right.set(yscale="log", xlabel="step of gradient descent (steps)", ylabel="training loss")
-        right.set(xlim=(-8, 1.05 * FOLLOWED), ylim=(0.2 * float(shown_until), 5 * float(record.loss[0])))
+        right.set(xlim=(-8, 1.05 * self.followed), ylim=(0.2 * float(shown_until), 5 * float(record.loss[0])))
         right.legend(frameon=False, fontsize=8)
         return figure
 
@@ -433,7 +448,13 @@ def _scatter(kernels: np.ndarray) -> Estimate:
 
 
 def _deviations(
-    outputs: np.ndarray, begun: np.ndarray, ended: np.ndarray, y: np.ndarray, eta: float, m: int
+    outputs: np.ndarray,
+    begun: np.ndarray,
+    ended: np.ndarray,
+    y: np.ndarray,
+    eta: float,
+    m: int,
+    followed: int,
 ) -> dict[str, Estimate]:
     """What networks (network, time, input) did, against the linear law with the kernel each began with."""
     errors = outputs[:, :, :m] - y[None, None]
@@ -444,8 +465,8 @@ def _deviations(
     law = np.einsum("nij,ntj->nti", vectors, left * inside[:, None])
     answer = (1 - left) / values[:, None] * inside[:, None]
     new = outputs[:, :1, m:] - np.einsum("naj,nji,nti->nta", begun[:, m:], vectors, answer)
-    followed = steps <= FOLLOWED
-    off = np.linalg.norm(errors - law, axis=-1)[:, followed].max(1) / np.linalg.norm(errors[:, 0], axis=-1)
+    early = steps <= followed
+    off = np.linalg.norm(errors - law, axis=-1)[:, early].max(1) / np.linalg.norm(errors[:, 0], axis=-1)
     change = np.linalg.norm(ended - begun[:, :m], axis=(1, 2))
     loss = 0.5 * np.sum(errors[:, -1] ** 2, -1).max()
     return {

@@ -39,7 +39,7 @@ def metric_product(family: str, f: Float[Array, " c"], u: Float[Array, " c"]) ->
 
 
 def sampled_score(family: str, key: Key[Array, ""], f: Float[Array, " c"]) -> Float[Array, " c"]:
-    """D log P(y | f) / d f of an output drawn from the network's own law."""
+    """The score d log P(y | f) / d f of an output drawn from the network's own law."""
     if family == "gaussian":
         return jax.random.normal(key, f.shape, f.dtype)
     if family == "bernoulli":

@@ -64,11 +64,11 @@ class FisherInformation(eqx.Module):
 
     @property
     def n_parameters(self) -> int:
-        """P."""
+        """The number of parameters P."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.params))
 
     def outputs(self, flat: Float[Array, " p"], x: Array) -> Float[Array, " c"]:
-        """F at flat parameters."""
+        """The function f at flat parameters."""
         _, back = ravel_pytree(self.params)
         return jnp.atleast_1d(self.function(back(flat), x))
 

@@ -202,7 +202,7 @@ class PSpin(eqx.Module):
 
     @property
     def order(self) -> int:
-        """P."""
+        """The number p of units in each product."""
         return self.couplings.ndim
 
     def _matrix(self, x: Array) -> Array:

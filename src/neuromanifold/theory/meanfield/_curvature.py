@@ -100,7 +100,7 @@ def chi_2(phi: Activation, length: ArrayLike, *, sigma_w: ArrayLike) -> Float[Ar
 
 @double_precision
 def kappa_fixed_point(phi: Activation, sigma_w: ArrayLike, sigma_b: ArrayLike) -> Float[Array, "..."]:
-    """N kappa^2 of a curve after many layers: 3 chi_2 / (chi_1 (chi_1 - 1)) in chaos, else infinite.
+    """Squared curvature n kappa^2 after many layers: 3 chi_2 / (chi_1 (chi_1 - 1)) in chaos, else infinite.
 
     NaN where the length diverges.
 
@@ -138,12 +138,12 @@ class CurveState(NamedTuple):
 
     @property
     def metric(self) -> Any:
-        """G = |dx/dt|^2/n."""
+        """The metric g = |dx/dt|^2/n."""
         return self.gram[..., 1, 1]
 
     @property
     def curvature(self) -> Any:
-        """N kappa^2, the squared curvature in units of 1/n."""
+        """The squared curvature in units of 1/n, n kappa^2."""
         g = self.gram
         return (g[..., 2, 2] - g[..., 1, 2] ** 2 / g[..., 1, 1]) / g[..., 1, 1] ** 2
 
@@ -311,12 +311,12 @@ class SurfaceState(NamedTuple):
 
     @property
     def curvature(self) -> Any:
-        """N kappa^2 of the curve along e_a."""
+        """The squared curvature n kappa^2 of the curve along e_a."""
         return self.parallel / self.metric**2
 
     @property
     def sectional(self) -> Any:
-        """N K, the sectional curvature by Gauss's equation."""
+        """The sectional curvature in units of 1/n, n K, by Gauss's equation."""
         return (self.mixed - self.crossed) / self.metric**2
 
 

@@ -97,7 +97,7 @@ def inverse_root(x: Any) -> Array:
 
 
 def correlation(c: Any, q1: Any, q2: Any) -> Array:
-    """R in [-1, 1]; 1 where a variance is zero.
+    """The correlation r in [-1, 1]; 1 where a variance is zero.
 
     Round-off in c is no decorrelation, and would turn equal pairs by an angle of order sqrt(eps); so what is
     within 4 eps of -1 or 1 is taken there.

@@ -21,13 +21,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from neuromanifold._base import check_integer, require
 from neuromanifold.theory.wide._dense import affine, check_affine
 from neuromanifold.theory.wide._kernel import Kernel, positions_alone
 from neuromanifold.theory.wide._layer import Layer
 from neuromanifold.theory.wide._masks import all_channels, at_centres, layer
-from neuromanifold.theory.wide._spatial import check_spatial, moved_shape
-from neuromanifold.theory.wide._windows import around, check_window, padded, window_sums
+from neuromanifold.theory.wide._spatial import check_convolution, check_spatial, moved_shape
+from neuromanifold.theory.wide._windows import around, padded, window_sums
 
 
 def ConvLocal(
@@ -59,7 +58,7 @@ def ConvLocal(
 
     Source: Novak et al. 2019, ICLR.
     """
-    sides, steps = _checked(out_chan, filter_shape, strides, padding, dimension_numbers)
+    sides, steps = check_convolution(out_chan, filter_shape, strides, padding, dimension_numbers)
     weight, bias, scale_in, scale_out = check_affine(W_std, b_std, parameterization, s)
     n_places, n_out = math.prod(sides), out_chan * scale_out
     standard = parameterization == "standard"
@@ -137,7 +136,7 @@ def ConvTranspose(
 
     Source: Novak et al. 2020, ICLR.
     """
-    sides, steps = _checked(out_chan, filter_shape, strides, padding, dimension_numbers)
+    sides, steps = check_convolution(out_chan, filter_shape, strides, padding, dimension_numbers)
     weight, bias, scale_in, scale_out = check_affine(W_std, b_std, parameterization, s)
     n_places, n_out = math.prod(sides), out_chan * scale_out
     standard = parameterization == "standard"
@@ -192,15 +191,6 @@ def ConvTranspose(
         return window_sums(wider, 1, sides, ones, "VALID", full=False, shared=True) > 0.5
 
     return layer(init_fn, apply, transform, move=move)
-
-
-def _checked(
-    out_chan: int, filter_shape: Any, strides: Any, padding: str, dimension_numbers: Any
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    check_integer("out_chan", out_chan, 1)
-    rule = "be None: (n, *spatial, n_channels)"
-    require(dimension_numbers is None, "dimension_numbers", rule, dimension_numbers)
-    return check_window("filter_shape", filter_shape, strides, padding)
 
 
 def _patches(x: Any, sides: Sequence[int], steps: Sequence[int], padding: str) -> Any:

@@ -64,14 +64,7 @@ def Conv(
     Raises:
         ValueError: an argument outside its range, or a filter larger than the image.
     """
-    check_integer("out_chan", out_chan, 1)
-    require(
-        dimension_numbers is None,
-        "dimension_numbers",
-        "be None: (n, *spatial, n_channels)",
-        dimension_numbers,
-    )
-    sides, steps = check_window("filter_shape", filter_shape, strides, padding)
+    sides, steps = check_convolution(out_chan, filter_shape, strides, padding, dimension_numbers)
     weight, bias, scale_in, scale_out = check_affine(W_std, b_std, parameterization, s)
     n_places, n_out = math.prod(sides), out_chan * scale_out
     standard = parameterization == "standard"
@@ -280,6 +273,16 @@ def poolable(kernel: Kernel) -> Kernel:
         "equal ones alone",
     )
     return kernel if kernel.own_full else kernel.replace(cov1=None, cov2=None)
+
+
+def check_convolution(
+    out_chan: int, filter_shape: Any, strides: Any, padding: str, dimension_numbers: Any
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Sides and steps of a convolution of any kind, its arguments checked."""
+    check_integer("out_chan", out_chan, 1)
+    rule = "be None: (n, *spatial, n_channels)"
+    require(dimension_numbers is None, "dimension_numbers", rule, dimension_numbers)
+    return check_window("filter_shape", filter_shape, strides, padding)
 
 
 def check_spatial(shape: Sequence[int], sides: Sequence[int] | None) -> None:
