@@ -121,6 +121,7 @@ def test_blocks_of_units_are_those_of_the_matrix():
     [
         (lambda: information("poisson"), "family must"),
         (lambda: FisherInformation(network, {"a": jnp.arange(3)}, INPUTS), "params must"),
+        (lambda: FisherInformation(network, jnp.ones(3), INPUTS * jnp.nan), "inputs must be finite"),
         (lambda: FisherInformation(network, PARAMETERS, jnp.zeros((0, 2))), "inputs must"),
         (lambda: information().sampled_matrix(jax.random.key(0), 0), "n_draws must"),
         (lambda: largest_eigenvalues(jnp.asarray, 3, jax.random.key(0), 3), "n must"),

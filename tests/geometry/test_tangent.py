@@ -308,6 +308,7 @@ def test_a_sketch_with_the_wrong_scale_is_seen():
         (lambda f, p, x: empirical_ntk_fn(f, implementation=7), "implementation must be"),
         (lambda f, p, x: empirical_ntk_fn(f, memory_budget=0.0), "memory_budget must be"),
         (lambda f, p, x: empirical_ntk_fn(f)(x, None, {}), "params must hold"),
+        (lambda f, p, x: empirical_ntk_fn(f)(x, x * np.nan, p), "x2 must be finite"),
         (lambda f, p, x: empirical_ntk_fn(f)(x, (x,), p), "x2 must have the structure"),
         (lambda f, p, x: empirical_ntk_fn(f, (), (0,))(x, x[:2], p), "x2 must"),
         (lambda f, p, x: empirical_ntk_fn(lambda p, x: (x, x))(x, None, p), "the output of f must be"),

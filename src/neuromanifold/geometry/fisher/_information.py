@@ -19,10 +19,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key, PyTree
 
-from neuromanifold._base import check_choice, check_integer, require
+from neuromanifold._base import check_choice, check_finite, check_integer, require
 from neuromanifold.geometry.fisher._family import FAMILIES, metric_product, root_transposed, sampled_score
 
 
@@ -37,7 +38,8 @@ class FisherInformation(eqx.Module):
             logits.
 
     Raises:
-        ValueError: an unknown family, no input, or parameters that are not floating-point numbers.
+        ValueError: an unknown family, no input, inputs that are not finite, or parameters that are not
+            floating-point numbers.
 
     >>> import jax, jax.numpy as jnp
     >>> from neuromanifold.geometry.fisher import FisherInformation
@@ -61,6 +63,8 @@ class FisherInformation(eqx.Module):
         self.params = jax.tree.map(jnp.asarray, params)
         self.inputs = jnp.asarray(inputs)
         require(self.inputs.ndim >= 1 and len(self.inputs) > 0, "inputs", "hold an input", self.inputs.shape)
+        if not isinstance(self.inputs, Tracer):
+            check_finite("inputs", self.inputs)
 
     @property
     def n_parameters(self) -> int:

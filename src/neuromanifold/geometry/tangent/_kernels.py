@@ -29,9 +29,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array
 
-from neuromanifold._base import check_choice, check_integer, check_real, require
+from neuromanifold._base import check_choice, check_finite, check_integer, check_real, require
 from neuromanifold.geometry.tangent._axes import Layout, batch_axes, layout, traced_outer
 from neuromanifold.geometry.tangent._batch_axis import counts_examples
 from neuromanifold.geometry.tangent._contract import contract, cost
@@ -156,7 +157,8 @@ def empirical_ntk_fn(
         memory_budget: bytes, > 0, that factors and temporaries may take beside the result.
 
     Raises:
-        ValueError: axes that are not there, outputs that are no real array, an unknown implementation.
+        ValueError: axes that are not there, outputs that are no real array, an unknown implementation; and by
+            `ntk_fn`, inputs that are not finite.
 
     >>> import jax.numpy as jnp
     >>> from neuromanifold.geometry import empirical_ntk_fn
@@ -181,12 +183,20 @@ def empirical_ntk_fn(
 
 
 def _pair(x1: Any, x2: Any | None) -> tuple[Any, Any]:
-    x1 = jax.tree.map(jnp.asarray, x1)
-    x2 = None if x2 is None else jax.tree.map(jnp.asarray, x2)
+    x1 = jax.tree.map(functools.partial(_finite, "x1"), x1)
+    x2 = None if x2 is None else jax.tree.map(functools.partial(_finite, "x2"), x2)
     if x2 is not None:
         one, other = (jax.tree.structure(x) for x in (x1, x2))
         require(one == other, "x2", f"have the structure of x1, {one}", other)
     return x1, x2
+
+
+def _finite(name: str, leaf: Any) -> Array:
+    """An array of inputs; refused where one of its numbers is not finite."""
+    array = jnp.asarray(leaf)
+    if not isinstance(array, Tracer) and jnp.issubdtype(array.dtype, jnp.inexact):
+        check_finite(name, array)
+    return array
 
 
 def _kernel(made: Split, x1: Any, x2: Any, way: NtkImplementation, budget: float) -> Array:
