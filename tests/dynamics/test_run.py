@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import safetensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,6 +116,38 @@ def test_chunks_of_replicas_fit_the_budget_and_change_nothing(walk, key, tmp_pat
     np.testing.assert_allclose(cut.state["x"], whole.state["x"], rtol=2e-6)
     with pytest.raises(ValueError, match="memory_budget must hold one replica"):
         run(process, key, jnp.ones(5), 6, memory_budget=1.0, **options)
+
+
+def test_a_run_that_keeps_no_state_sees_the_same_and_stores_only_that(walk, key, tmp_path):
+    process, path = Process(walk.init, walk.step), tmp_path / "c.safetensors"
+    options = {"observe": walk.first, "every": 2, "replicas": 7, "memory_budget": 300.0}
+    kept = run(process, key, jnp.ones(5), 6, **options)
+    again = [
+        run(process, key, jnp.ones(5), 6, keep_state=False, checkpoint=path, resume=resume, **options)
+        for resume in (False, True)
+    ]
+    for made in again:
+        assert made.state is None
+        assert made.values.tobytes() == kept.values.tobytes()
+    (first, *_) = sorted(tmp_path.iterdir())
+    with safetensors.safe_open(first, framework="numpy") as stored:
+        assert not [name for name in stored.keys() if name.startswith("state")]  # noqa: SIM118
+    for more in ({"n_steps": 8, "keep_state": False}, {"n_steps": 6}):
+        with pytest.raises(CheckpointError, match="holds no state to go on from"):
+            run(process, key, jnp.ones(5), **more, checkpoint=path, resume=True, **options)
+    # Before the end a checkpoint holds the state whatever the run returns.
+    half = tmp_path / "half.safetensors"
+    options = {"observe": walk.first, "keep_state": False, "checkpoint": half, "checkpoint_seconds": 0.0}
+
+    def stop(label, done, total, seconds):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(process, key, jnp.ones(5), 6, progress=stop, block_seconds=1e-9, **options)
+    rest = run(process, key, jnp.ones(5), 6, resume=True, **options)
+    whole = run(process, key, jnp.ones(5), 6, observe=walk.first)
+    assert rest.values.tobytes() == whole.values.tobytes()
 
 
 def test_full_states_and_empty_runs(walk, key):

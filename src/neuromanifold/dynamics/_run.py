@@ -45,6 +45,7 @@ def run(
     observe_info: Callable[..., Any] | None = None,
     replicas: int | None = None,
     memory_budget: float | None = None,
+    keep_state: bool = True,
     mode: str = "auto",
     check_finite: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -75,6 +76,7 @@ def run(
         memory_budget: bytes that state, buffers and temporaries of the replicas that move together may take,
             > 0; the replicas are cut into equal chunks that fit, one after the other. None moves them all
             together.
+        keep_state: False returns no final state, so that each chunk's is let go before the next one begins.
         mode: "block" compiles the loop, "step" calls a compiled step from Python, "auto" takes "step" for
             convolutions on the CPU and "block" for all else.
         check_finite: stop on NaN or infinity in the state.
@@ -126,6 +128,7 @@ def run(
         moves=program.Moves(process.step, observe, observe_info),
         n_steps=n_steps,
         every=every,
+        keep_state=keep_state,
         mode=mode,
         check_finite=check_finite,
         checkpoint=None if checkpoint is None else Path(checkpoint),
@@ -196,7 +199,8 @@ def _run_chunk(task: Task, process: Process, keys: Array, x0: PyTree, n: int | N
                 stop = RunInterrupted(f"{task.label} stopped at step {memory.t} of {task.n_steps}{where}.")
                 stop.run = memory.result(arrays)
                 raise stop
-    return memory.result(arrays)
+    made = memory.result(arrays)
+    return made if task.keep_state else made._replace(state=None)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from jaxtyping import PyTree
 
 from neuromanifold._base import require
 from neuromanifold.dynamics import _program as program
-from neuromanifold.dynamics._checkpoint import digest, like, load, save, to_numpy
+from neuromanifold.dynamics._checkpoint import CheckpointError, digest, like, load, save, to_numpy
 from neuromanifold.dynamics._setting import Setting, Task
 
 
@@ -19,7 +19,8 @@ class Run(NamedTuple):
     """What a run returns.
 
     Args:
-        state: the final state; with replicas every leaf has a leading axis of replicas.
+        state: the final state, with replicas every leaf with a leading axis of replicas; None where it was
+            not kept.
         times: steps taken at each observation, shape (n_observations,), starting with 0.
         values: what `observe` saw, every leaf (n_observations, ...); with replicas
             (n_replicas, n_observations, ...).
@@ -103,11 +104,16 @@ class Memory:
     def n_bytes(self, arrays: PyTree) -> int:
         """Bytes that `save` would write."""
         seen = [x.nbytes for pieces in (self._values, self._infos) for leaves in pieces for x in leaves]
-        return sum(seen) + sum(x.nbytes for x in jax.tree.leaves(arrays))
+        return sum(seen) + sum(x.nbytes for x in self._stored(arrays))
+
+    def _stored(self, arrays: PyTree) -> list[Any]:
+        """Leaves of the state that a checkpoint holds: none at the end of a run that returns none."""
+        over = self.t >= self._task.n_steps
+        return [] if over and not self._task.keep_state else jax.tree.leaves(arrays)
 
     def save(self, path: Path, arrays: PyTree) -> None:
         """Write everything to a file."""
-        named = {f"state {i}": to_numpy(x) for i, x in enumerate(jax.tree.leaves(arrays))}
+        named = {f"state {i}": to_numpy(x) for i, x in enumerate(self._stored(arrays))}
         values = self._joined(self._values, self._value_shapes)
         infos = self._joined(self._infos, self._info_shapes)
         self._values, self._infos = [values], [infos]
@@ -128,5 +134,12 @@ class Memory:
         self._values = [[named[f"value {i}"] for i in range(len(self._value_shapes))]]
         self._infos = [[named[f"info {i}"] for i in range(len(self._info_shapes))]]
         leaves, structure = jax.tree.flatten(first)
+        if not self._stored(first):
+            return first
+        if leaves and "state 0" not in named:
+            raise CheckpointError(
+                f"the checkpoint {path} holds no state to go on from, only what was seen until step {self.t} "
+                "(keep_state=False); delete it to begin anew."
+            )
         restored = [like(leaf, named[f"state {i}"]) for i, leaf in enumerate(leaves)]
         return jax.tree.unflatten(structure, restored)

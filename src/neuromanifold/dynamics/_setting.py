@@ -25,6 +25,7 @@ class Task(NamedTuple):
     moves: program.Moves
     n_steps: int
     every: int
+    keep_state: bool
     mode: str
     check_finite: bool
     checkpoint: Path | None

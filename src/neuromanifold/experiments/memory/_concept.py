@@ -241,6 +241,7 @@ class MemoryConcept:
             observe=family_overlaps,
             replicas=self.n_sets,
             memory_budget=None if each * self.n_sets <= _BYTES else max(_BYTES, 8.0 * each),
+            keep_state=False,
             label="families",
         )
         # Axes: set, time, quantity, load, start, cue.

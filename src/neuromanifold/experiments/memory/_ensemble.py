@@ -105,6 +105,7 @@ def run_ensemble(
         every=every,
         replicas=n_sets,
         memory_budget=None if needed <= _BYTES else max(_BYTES, 8.0 * needed / n_sets),
+        keep_state=False,
         label=label,
     )
     return np.asarray(made.values, np.float64)

@@ -235,6 +235,7 @@ class MemoryLayers:
             observe=cascade_overlap,
             replicas=self.n_sets,
             memory_budget=budget(4.0 * len(self.sizes) * self.n_patterns * max(self.sizes), self.n_sets),
+            keep_state=False,
             label="cascade",
         )
         through = np.moveaxis(np.asarray(made.values, np.float64), 1, 2)
@@ -250,6 +251,7 @@ class MemoryLayers:
                 observe=pair_overlaps,
                 replicas=self.n_sets,
                 memory_budget=budget(8.0 * n_patterns * self.n_units, self.n_sets),
+                keep_state=False,
                 label=f"bidirectional, load {load:g}",
             )
             values = np.asarray(made.values, np.float64).mean(-1)  # (set, time, layer, start)

@@ -247,6 +247,7 @@ class MemoryRules:
             observe=overlaps_by_rule,
             replicas=self.n_sets,
             memory_budget=None if bytes_of_a_set * self.n_sets < _BYTES else max(_BYTES, 4 * bytes_of_a_set),
+            keep_state=False,
             label="recall",
         )
         variables: dict[str, Any] = {}

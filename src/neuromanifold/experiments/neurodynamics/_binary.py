@@ -121,6 +121,7 @@ def simulate_networks(
         observe_info=_return,
         replicas=n_networks,
         memory_budget=None if needed <= _BYTES else float(4 * _BYTES),
+        keep_state=False,
         label=label,
     )
     return jax.tree.map(lambda x: np.asarray(x, np.float64), made.values), np.asarray(made.infos, np.float64)

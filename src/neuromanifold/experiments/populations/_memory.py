@@ -243,6 +243,7 @@ class PopulationMemory:
             observe=cells.observe,
             replicas=self.n_recordings,
             memory_budget=None if needed * self.n_recordings <= _BYTES else max(_BYTES, 4 * needed),
+            keep_state=False,
             label="recall",
         )
         seen = made.values
