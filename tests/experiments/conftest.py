@@ -53,3 +53,15 @@ def labelled():
             assert axis.get_ylabel()
 
     return check
+
+
+@pytest.fixture(scope="module")
+def records(request, reproduced):
+    """The records of the experiments that the module names in `SMALL`."""
+    return {name: reproduced(experiment) for name, experiment in request.module.SMALL.items()}
+
+
+@pytest.fixture(scope="module")
+def failed(request, records, failing):
+    """`failed(name, **changes)`: statements of an experiment in `SMALL` that do not hold on a changed record."""
+    return lambda name, **changes: failing(request.module.SMALL[name], records[name], **changes)

@@ -14,16 +14,6 @@ SMALL = {
 }
 
 
-@pytest.fixture(scope="module")
-def records(reproduced):
-    return {name: reproduced(experiment) for name, experiment in SMALL.items()}
-
-
-@pytest.fixture(scope="module")
-def failed(records, failing):
-    return lambda name, **changes: failing(SMALL[name], records[name], **changes)
-
-
 @pytest.mark.parametrize("name", list(SMALL))
 def test_claims_hold_and_figures_are_drawn(failed, labelled, name, records):
     assert failed(name) == []
