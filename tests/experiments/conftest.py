@@ -63,5 +63,5 @@ def records(request, reproduced):
 
 @pytest.fixture(scope="module")
 def failed(request, records, failing):
-    """`failed(name, **changes)`: statements of an experiment in `SMALL` that do not hold on a changed record."""
+    """`failed(name, **changes)`: statements of one in `SMALL` that do not hold on a changed record."""
     return lambda name, **changes: failing(request.module.SMALL[name], records[name], **changes)
