@@ -28,7 +28,7 @@ def root_transposed(family: str, f: Float[Array, " c"], rows: Float[Array, "c p"
 
 
 def metric_product(family: str, f: Float[Array, " c"], u: Float[Array, " c"]) -> Float[Array, " c"]:
-    """Lambda u."""
+    """The product Lambda u."""
     if family == "gaussian":
         return u
     if family == "bernoulli":

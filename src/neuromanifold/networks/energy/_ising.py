@@ -68,7 +68,7 @@ class Ising(eqx.Module):
         return self
 
     def local_fields(self, spins: Any) -> Float[Array, "*reads n_units"]:
-        """H = J s + b for states of shape (..., n_units)."""
+        """The fields h = J s + b of states of shape (..., n_units)."""
         values = jnp.asarray(spins, self.couplings.dtype)
         return values @ self.couplings + self.biases.reshape((1,) * (values.ndim - 1) + (-1,))
 

@@ -116,11 +116,11 @@ class RestrictedBoltzmann(eqx.Module):
         )
 
     def hidden_field(self, v: Float[Array, "*batch n"]) -> Float[Array, "*batch k"]:
-        """C + W s(v)."""
+        """The fields a_h = c + W s(v)."""
         return _raised(self.hidden_bias, v) + self.visible.statistic(v) @ self.couplings.T
 
     def visible_field(self, h: Float[Array, "*batch k"]) -> Float[Array, "*batch n"]:
-        """B + W^T s(h)."""
+        """The fields a_v = b + W^T s(h)."""
         return _raised(self.visible_bias, h) + self.hidden.statistic(h) @ self.couplings
 
     def energy(self, v: Float[Array, "*batch n"], h: Float[Array, "*batch k"]) -> Float[Array, "*batch"]:

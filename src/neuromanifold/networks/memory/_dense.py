@@ -75,7 +75,7 @@ class DenseHopfield(eqx.Module):
         return check_values("cue", cue, self.n_units, (-1, 1), self.couplings.dtype)
 
     def field(self, state: Float[Array, "*cues n_units"]) -> Float[Array, "*cues n_units"]:
-        """H = J x + s - theta for every unit."""
+        """The field h = J x + s - theta of every unit."""
         return matrix_field(self.couplings, self.bias, state)
 
     def respond(self, field: Float[Array, "*shape"], value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

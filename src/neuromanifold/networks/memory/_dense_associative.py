@@ -138,7 +138,7 @@ class DenseAssociativeMemory(eqx.Module):
         return -self.n_units / self.order * jnp.sum((kept / self.n_units) ** self.order, -1)
 
     def carry(self, state: Float[Array, "*cues n_units"]) -> Float[Array, "*cues n_patterns"]:
-        """S = Xi x, from which the field of a unit costs O(P)."""
+        """The sums Xi x, from which the field of a unit costs O(P)."""
         return self.memory.carry(state)
 
     def unit_field(

@@ -103,12 +103,12 @@ class Bidirectional(eqx.Module):
         return BidirectionalState(x, y), changed
 
     def forward(self, x: Float[Array, "*cues n_first"]) -> Float[Array, "*cues n_second"]:
-        """Y = sgn(W x + s_y)."""
+        """The state y = sgn(W x + s_y)."""
         first, second = self.patterns
         return _answer(x, first, second, self.inputs[1])
 
     def backward(self, y: Float[Array, "*cues n_second"]) -> Float[Array, "*cues n_first"]:
-        """X = sgn(W^T y + s_x), W the same matrix."""
+        """The state x = sgn(W^T y + s_x), W the same matrix."""
         first, second = self.patterns
         # W^T carries 1/n_first too; only its sign against s_x matters.
         return _answer(y, second, first, self.inputs[0] * (first.shape[1] / second.shape[1]))

@@ -163,7 +163,7 @@ class Hopfield(eqx.Module):
         return jnp.moveaxis(raised, 0, -2).reshape(*weights.shape[:-1], -1)[..., : self.n_units]
 
     def field(self, state: Float[Array, "*cues n_units"]) -> Float[Array, "*cues n_units"]:
-        """H = (1/N) Xi^T A (Xi x) - d x + s - theta for every unit; one product for all cues."""
+        """The field h = (1/N) Xi^T A (Xi x) - d x + s - theta of every unit; one product for all cues."""
         raised = self.superpose(self._mix(self._sums(state)))
         return (raised - _same_rank(self.diagonal, state) * state) / self.n_units + _same_rank(
             self.bias, state

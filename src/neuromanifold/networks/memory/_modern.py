@@ -114,7 +114,7 @@ class ModernHopfield(eqx.Module):
         return after, ModernInfo(jnp.linalg.norm(after - state, axis=-1))
 
     def weights(self, state: Float[Array, "*cues n_components"]) -> Float[Array, "*cues n_patterns"]:
-        """P = softmax(beta Xi x), the part of each pattern in the next state."""
+        """The weights p = softmax(beta Xi x), the part of each pattern in the next state."""
         return jax.nn.softmax(self._scores(state), axis=-1)
 
     def energy(self, state: Float[Array, "*cues n_components"]) -> Float[Array, "*cues"]:

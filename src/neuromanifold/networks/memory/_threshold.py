@@ -104,7 +104,7 @@ class ThresholdNetwork(eqx.Module):
         return check_values("cue", cue, self.n_units, (0, 1), self.couplings.dtype)
 
     def field(self, state: Float[Array, "*cues n_units"]) -> Float[Array, "*cues n_units"]:
-        """H = w u + s - theta for every unit."""
+        """The field h = w u + s - theta of every unit."""
         return matrix_field(self.couplings, self.inputs - self.thresholds, state)
 
     def respond(self, field: Float[Array, "*shape"], value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
