@@ -29,6 +29,9 @@ from neuromanifold.networks.memory import (
     synchronous,
 )
 
+# Sets are learnt one after the other where together they would not stay in a processor's cache.
+_CACHE = 5e6
+
 RULES = ("hebb", "pseudo-inverse", "pseudo-inverse with diagonal", "storkey")
 
 
@@ -187,12 +190,14 @@ def largest_stabilities(
     margins = []
     for index, size in enumerate(sizes):
         counts = [round(load * size) for load in loads]
+        bytes_of_a_set = 10 * 4.0 * len(counts) * max(counts) * size
         state = run(
             LearningEnsemble(size, max(counts), "adatron").process(),
             jax.random.fold_in(key, index),
             jnp.array(counts),
             n_sweeps,
             replicas=n_sets,
+            memory_budget=max(_CACHE, bytes_of_a_set),
             label=f"AdaTron, N = {size}",
         ).state
         strengths, patterns = np.asarray(state.learner.strengths), np.asarray(state.patterns)

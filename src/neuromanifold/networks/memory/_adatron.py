@@ -75,31 +75,34 @@ class AdatronLearning(eqx.Module):
         overlaps = xi @ xi.T / xi.shape[1]
 
         def sweep(state: AdatronState) -> AdatronState:
-            start = (state.strengths * xi, jnp.zeros(state.settled.shape, state.strengths.dtype))
+            strengths = state.strengths
+            own = jnp.sum(strengths * xi**2, 0) / xi.shape[1]
+            start = (strengths * xi, own, jnp.zeros(state.settled.shape, strengths.dtype))
             order = jnp.arange(len(xi))
 
-            def learn(carry: tuple[Array, Array], mu: Array) -> tuple[tuple[Array, Array], None]:
+            def learn(carry: tuple[Array, ...], mu: Array) -> tuple[tuple[Array, ...], None]:
                 return self._learn(xi, overlaps, carry, mu), None
 
-            (signed, error), _ = jax.lax.scan(learn, start, order)
+            (signed, _, error), _ = jax.lax.scan(learn, start, order)
             return AdatronState(signed * xi, error <= self.tolerance)
 
         return jax.lax.cond(jnp.all(state.settled), lambda s: s, sweep, state), None
 
     def _learn(
-        self, xi: Array, overlaps: Array, carry: tuple[Array, Array], mu: Array
-    ) -> tuple[Array, Array]:
-        # Kept as x xi, whose product with the overlaps is the field; its own term J_ii is taken off.
-        signed, error = carry
+        self, xi: Array, overlaps: Array, carry: tuple[Array, ...], mu: Array
+    ) -> tuple[Array, ...]:
+        # Kept as x xi, whose product with the overlaps is the field; its own term J_ii is taken off. Summed
+        # anew for every pattern that term would cost as much as the field, so it is carried along a pass.
+        signed, own, error = carry
         n = xi.shape[1]
         mine = jax.lax.dynamic_index_in_dim(xi, mu, 0, keepdims=False)
         old = mine * jax.lax.dynamic_index_in_dim(signed, mu, 0, keepdims=False)
-        own = jnp.sum(signed * xi, 0) / n
         aligned = mine * (overlaps[mu] @ signed) - own
         new = jnp.maximum(0.0, old + (1.0 - aligned) * n / (n - 1))
         # At the optimum E >= 1, and E = 1 where x > 0: the change is zero.
-        error = jnp.maximum(error, jnp.abs(new - old) * (mine != 0))
-        return jax.lax.dynamic_update_index_in_dim(signed, new * mine, mu, 0), error
+        change = (new - old) * mine**2
+        signed = jax.lax.dynamic_update_index_in_dim(signed, new * mine, mu, 0)
+        return signed, own + change / n, jnp.maximum(error, jnp.abs(change))
 
 
 def adatron(patterns: Any, *, tolerance: float = 1e-4, max_sweeps: int = 1000, throw: bool = True) -> Learned:
