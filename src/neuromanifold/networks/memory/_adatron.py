@@ -88,9 +88,7 @@ class AdatronLearning(eqx.Module):
 
         return jax.lax.cond(jnp.all(state.settled), lambda s: s, sweep, state), None
 
-    def _learn(
-        self, xi: Array, overlaps: Array, carry: tuple[Array, ...], mu: Array
-    ) -> tuple[Array, ...]:
+    def _learn(self, xi: Array, overlaps: Array, carry: tuple[Array, ...], mu: Array) -> tuple[Array, ...]:
         # Kept as x xi, whose product with the overlaps is the field; its own term J_ii is taken off. Summed
         # anew for every pattern that term would cost as much as the field, so it is carried along a pass.
         signed, own, error = carry
