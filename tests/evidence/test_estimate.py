@@ -120,6 +120,14 @@ def test_a_proportion_never_claims_certainty():
     assert float(half.standard_error) == pytest.approx(0.005, rel=1e-3)
 
 
+def test_samples_that_are_all_alike_need_not_claim_certainty():
+    samples = np.stack([np.ones(10), np.linspace(0.0, 1.0, 10)])
+    plain, wider = estimate(samples, axis=1), estimate(samples, axis=1, least=[0.002, 0.002])
+    np.testing.assert_array_equal(wider.mean, plain.mean)
+    np.testing.assert_array_equal(wider.standard_error, [0.002, plain.standard_error[1]])
+    assert float(plain.standard_error[0]) == 0.0
+
+
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(
     st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=20),
@@ -141,6 +149,7 @@ def test_estimates_move_with_units(samples, scale, shift):
         (lambda: estimate(3.0), "at least 2 repetitions"),
         (lambda: estimate([1.0, np.nan]), "samples must be finite"),
         (lambda: estimate([1.0, 2.0], axis=1), "axis must name one of the 1 axes"),
+        (lambda: estimate([1.0, 2.0], least=-1.0), "least must be a number >= 0"),
         (lambda: Estimate(np.inf, 0.1, 3), "mean must be finite"),
         (lambda: Estimate(np.asarray(1.0), np.asarray(-1.0), 5), "standard_error must be >= 0"),
         (lambda: Estimate(np.asarray(1.0), np.asarray(0.1), 0), "n must be >= 1"),

@@ -10,16 +10,18 @@ from numpy.typing import ArrayLike
 from neuromanifold.evidence._types import Estimate, EvidenceError, UndecidedError
 
 
-def estimate(samples: ArrayLike, axis: int = 0) -> Estimate:
+def estimate(samples: ArrayLike, axis: int = 0, least: ArrayLike = 0.0) -> Estimate:
     """Mean and standard error s/sqrt(n) of independent samples along an axis.
 
     Args:
         samples: array with n >= 2 independent repetitions along `axis`; other axes are kept.
         axis: the axis of repetitions.
+        least: smallest standard error to claim, >= 0, shaped as what is kept. Samples that are all alike
+            because no failure was seen among N trials do not rule one out in 1/N.
 
     Raises:
         UndecidedError: fewer than two samples.
-        EvidenceError: a sample is not finite.
+        EvidenceError: a sample is not finite, or `least` is no number >= 0.
     """
     array = np.asarray(samples, dtype=np.float64)
     if array.ndim and not -array.ndim <= axis < array.ndim:
@@ -29,7 +31,10 @@ def estimate(samples: ArrayLike, axis: int = 0) -> Estimate:
     n = array.shape[axis] if array.ndim else 1
     if n < 2:
         raise UndecidedError(f"samples must hold at least 2 repetitions to have a standard error, got {n}.")
-    return Estimate(array.mean(axis), array.std(axis, ddof=1) / math.sqrt(n), n)
+    smallest = np.asarray(least, dtype=np.float64)
+    if not np.all(np.isfinite(smallest) & (smallest >= 0)):
+        raise EvidenceError(f"least must be a number >= 0, got {least!r}.")
+    return Estimate(array.mean(axis), np.maximum(array.std(axis, ddof=1) / math.sqrt(n), smallest), n)
 
 
 def proportion(successes: int, n: int) -> Estimate:

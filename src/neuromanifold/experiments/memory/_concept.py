@@ -248,16 +248,19 @@ class MemoryConcept:
         values = np.asarray(made.values, np.float64)
         variables: dict[str, Any] = {}
 
-        def store(name: str, samples: Any, dims: tuple[str, ...], long_name: str) -> None:
-            variables.update(measured_variables(name, estimate(samples), dims, long_name=long_name))
+        # No wrong units seen are not no wrong units: two in the whole sample, as in `proportion`.
+        least = 4.0 / (self.n_sets * self.n_cues * self.n_units)
+
+        def store(name: str, samples: Any, dims: tuple[str, ...], long_name: str, least: float = 0.0) -> None:
+            measured = estimate(samples, least=least)
+            variables.update(measured_variables(name, measured, dims, long_name=long_name))
 
         for kind, final in (("memory", values[:, -1, 0, :, 1]), ("concept", values[:, -1, 2, :, 2])):
             stays = final > _KEPT
             kept = [ratio_samples(final[:, i], stays[:, i]) for i in range(len(self.loads))]
             store(f"{kind}_all", final.mean(-1), ("load",), f"overlap kept of the {kind} state, all starts")
-            store(
-                f"{kind}_kept", np.stack(kept, 1), ("load",), f"overlap of starts that keep the {kind} state"
-            )
+            told = f"overlap of starts that keep the {kind} state"
+            store(f"{kind}_kept", np.stack(kept, 1), ("load",), told, least)
             store(f"{kind}_fraction", stays.mean(-1), ("load",), f"fraction that keeps the {kind} state")
         curves = values[:, :, :, self.loads.index(self.recall_load), 0].mean(-1)
         store("recall", curves, ("time", "quantity"), "overlap with child, siblings, concept")

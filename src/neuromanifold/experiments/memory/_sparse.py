@@ -222,9 +222,8 @@ class MemorySparse:
         least = 2.0 / (self.n_sets * self.n_cues * n_ones)
 
         def stored(name: str, samples: list[np.ndarray], told: str) -> Any:
-            found = estimate(np.array(samples).swapaxes(0, 1), axis=2)
-            wider = Estimate(found.mean, np.maximum(found.standard_error, least), found.n)
-            return measured_variables(name, wider, dims, long_name=told)
+            found = estimate(np.array(samples).swapaxes(0, 1), axis=2, least=least)
+            return measured_variables(name, found, dims, long_name=told)
 
         return xr.Dataset(
             {
