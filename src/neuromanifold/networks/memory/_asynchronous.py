@@ -61,20 +61,36 @@ class _Asynchronous(eqx.Module):
             noise = field_noise(network, self.temperature, key_noise, t, state.shape[:-1], self.updates)
             noise = noise.reshape(-1, self.updates).T.astype(state.dtype)
 
+        units, repeated = self.units(key, t), self.order == "uniform" or self.updates > n
+        units_first, carry = flat.T, network.carry(flat)
+
+        def respond(carry: Any, unit: Array, before: Array, heat: Any) -> tuple[Any, Array]:
+            field = network.unit_field(carry, unit, before)
+            after = network.respond(field if heat is None else field + heat, before)
+            return network.carry_change(carry, unit, after - before), after
+
         def update(loop: tuple[Any, Any, Any], at: tuple[Array, Any]) -> tuple[tuple[Any, Any, Any], None]:
             units_first, carry, changed = loop
             unit, heat = at
             before = jax.lax.dynamic_index_in_dim(units_first, unit, 0, keepdims=False)
-            field = network.unit_field(carry, unit, before)
-            after = network.respond(field if heat is None else field + heat, before)
+            carry, after = respond(carry, unit, before, heat)
             units_first = jax.lax.dynamic_update_index_in_dim(units_first, after, unit, 0)
-            carry = network.carry_change(carry, unit, after - before)
             return (units_first, carry, changed + (after != before)), None
 
-        changed = jnp.zeros(len(flat), jnp.int32)
-        (units_first, _, changed), _ = jax.lax.scan(
-            update, (flat.T, network.carry(flat), changed), (self.units(key, t), noise)
-        )
+        def visit(carry: Any, at: tuple[Array, Array, Any]) -> tuple[Any, Array]:
+            unit, before, heat = at
+            return respond(carry, unit, before, heat)
+
+        if repeated:
+            start = (units_first, carry, jnp.zeros(len(flat), jnp.int32))
+            (units_first, _, changed), _ = jax.lax.scan(update, start, (units, noise))
+        else:
+            # Each unit once: no step reads what another wrote, and the states stay out of the loop's carry,
+            # which XLA copies at every step where it is both read and written.
+            before = units_first[units]
+            _, after = jax.lax.scan(visit, carry, (units, before, noise))
+            changed = jnp.sum(after != before, axis=0, dtype=jnp.int32)
+            units_first = units_first.at[units].set(after, unique_indices=True)
         return units_first.T.reshape(state.shape), RecallInfo(changed.reshape(state.shape[:-1]))
 
 
