@@ -4,6 +4,7 @@
     PEER/bin/pip install --no-deps neural-tangents==0.6.5
     python -m benchmarks.wide --peer PEER/bin/python              CPU seconds, peak memory, ratios
     python -m benchmarks.wide --peer PEER/bin/python --values     every combinator, both kernels, in float64
+    python -m benchmarks.wide --peer PEER/bin/python --values --like Conv      those of that name
 
 Each side runs in a process of its own, the peer in its own Python, both by this file. CPU seconds are those
 of all threads, warm, the median of five calls of one compiled function; results of both are compared.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -286,11 +288,14 @@ def networks(s: Any) -> dict[str, tuple[Any, Any, Any, dict[str, Any]]]:
     return found
 
 
-def valued(side: str, folder: Path) -> None:
-    """Kernels of every network; results are left in the folder."""
+def valued(side: str, folder: Path, like: str) -> None:
+    """Kernels of every network of such a name; results are left in the folder."""
     jax.config.update("jax_enable_x64", True)
     arrays, refused = {}, {}
     for name, (network, one, other, kwargs) in networks(library(side)).items():
+        if like.lower() not in name.lower():
+            continue
+        print(f"{side}: {name}", file=sys.stderr, flush=True)
         try:
             found = network[2](one, other, ("nngp", "ntk"), **kwargs)
             arrays |= {f"{name}: {kind}": np.asarray(getattr(found, kind)) for kind in ("nngp", "ntk")}
@@ -302,7 +307,9 @@ def valued(side: str, folder: Path) -> None:
 
 def run_side(side: str, python: str, folder: Path, *arguments: str) -> Any:
     command = [python, str(Path(__file__)), "--side", side, "--folder", str(folder), *arguments]
-    subprocess.run(command, check=True)
+    # An older XLA stops at flags that it does not know, and JAX at settings that it does not have.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("XLA_", "JAX_"))}
+    subprocess.run(command, check=True, env=dict(os.environ) if side == "ours" else kept)
     return json.loads((folder / f"{side}.json").read_text()), dict(np.load(folder / f"{side}.npz"))
 
 
@@ -311,10 +318,13 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a - b).max() / np.abs(b).max())
 
 
-def compare_values(pythons: dict[str, str]) -> None:
-    """A line for each network; exit status 1 where one differs by more than 1e-6."""
+def compare_values(pythons: dict[str, str], like: str) -> None:
+    """A line for each network of such a name; exit status 1 where one differs by more than 1e-6."""
     with tempfile.TemporaryDirectory() as name:
-        told = {side: run_side(side, python, Path(name), "--values") for side, python in pythons.items()}
+        told = {
+            side: run_side(side, python, Path(name), "--values", "--like", like)
+            for side, python in pythons.items()
+        }
     if "peer" not in told:
         print(f"{len(told['ours'][1])} kernels, refused: {told['ours'][0]}")
         return
@@ -374,6 +384,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--peer", help="the peer's Python; without it only ours is run")
     parser.add_argument("--values", action="store_true", help="compare kernels of every combinator instead")
+    parser.add_argument("--like", default="", help="with --values: networks whose names contain this")
     parser.add_argument("--case", choices=tuple(CASES))
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--precision", choices=PRECISIONS)
@@ -381,13 +392,13 @@ if __name__ == "__main__":
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.side and given.values:
-        valued(given.side, given.folder)
+        valued(given.side, given.folder, given.like)
     elif given.side:
         jax.config.update("jax_enable_x64", given.precision == "float64")
         timed(given.side, given.case, given.precision, given.repetitions, given.folder)
     else:
         pythons = {"ours": sys.executable} | ({"peer": given.peer} if given.peer else {})
         if given.values:
-            compare_values(pythons)
+            compare_values(pythons, given.like)
         else:
             compare_speed(pythons, [given.case] if given.case else list(CASES), given.repetitions)

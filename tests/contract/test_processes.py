@@ -17,7 +17,11 @@ import pytest
 from neuromanifold.data import random_patterns
 from neuromanifold.data.populations import stimulus_set
 from neuromanifold.dynamics import Process, block_gibbs, cooling, gibbs, glauber, little, metropolis, run
+from neuromanifold.experiments.geometry._carried import carried, carried_curve
+from neuromanifold.experiments.geometry._domino import send_back
 from neuromanifold.experiments.populations._cells import MemoryCells
+from neuromanifold.experiments.signals._ring import ring_network
+from neuromanifold.experiments.wide._lazy import _Loss, _Training
 from neuromanifold.learning import Minibatches, backpropagation, learner
 from neuromanifold.learning.competitive import batch_map, normalised_hebb, online_map
 from neuromanifold.learning.contrastive import contrastive_divergence, persistent_divergence, phase_difference
@@ -81,9 +85,11 @@ from neuromanifold.theory.energy import ExactChain, ScaledLogarithm, path_propos
 from neuromanifold.theory.meanfield import (
     activation,
     binary_process,
+    circle_process,
     correlation_process,
     curve_process,
     dropout_process,
+    finite_width_process,
     jacobian_process,
     length_process,
     metric_process,
@@ -139,6 +145,10 @@ def unit_pair(key):
 
 
 PAIR = np.linspace(-1, 1, 16, dtype=np.float32).reshape(2, 8)
+WIDE = random_deep_network(jnp.tanh, 8, sigma_w=1.5, sigma_b=0.3)
+LAZY = _Training(
+    learner(backpropagation(_Loss(jnp.asarray(PAIR), jnp.ones((2, 1)))), optax.sgd(0.05)), (8, 4, 1), 1.0, 0.1
+)
 FILTERS = eqx.nn.Conv2d(1, 2, 3, key=jax.random.key(0))
 SIGNS = DenseHopfield(COUPLINGS, tie="keep")
 POINTS = (
@@ -156,6 +166,8 @@ BITS = (PATTERNS[:, :4] > 0).astype(np.float32)
 LAYERS = RestrictedBoltzmann.random(jax.random.key(3), Bernoulli(4), Bernoulli(3), 0.5)
 UNITS = BoltzmannMachine(np.zeros((5, 5), np.float32), n_visible=4)
 ROWS = Minibatches(BITS, 2, key=jax.random.key(0))
+# Both have 5 to 8 observations, every second step, and so one program; the shorter ends between two of them.
+LENGTH, INTERRUPTED = 14, 11
 TABLE = {
     "gibbs": (gibbs(conditional, N, updates=3), CUE),
     "block gibbs": (block_gibbs([resample]), CUE),
@@ -206,6 +218,19 @@ TABLE = {
         residual_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3, sigma_v=0.5),
         (1.0, 1.0, 0.5),
     ),
+    "length map of finite width": (
+        finite_width_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3),
+        np.ones(1, np.float32),
+    ),
+    "circle": (
+        circle_process(activation("tanh"), sigma_w=1.5, sigma_b=0.3),
+        (1.0, np.array([0.5, 2.0], np.float32)),
+    ),
+    "surface through a network": (carried(WIDE), (PAIR[0], PAIR, 0.1 * np.stack([PAIR, -PAIR]))),
+    "curve through a network": (carried_curve(WIDE), (PAIR, PAIR[::-1].copy(), 0.1 * PAIR)),
+    "errors sent back": (send_back(WIDE, LENGTH // 2), (PAIR[0], PAIR)),
+    "convolutional network": (ring_network(jnp.tanh, 1.5, 0.3, 1), np.stack([PAIR, -PAIR])),
+    "training from random weights": (Process(LAZY.init, LAZY.step), 0.0),
     "random field": (random_field(jnp.tanh, np.eye(8), sigma_w=1.5, sigma_b=0.3), PAIR),
     "macroscopic recall": (SignalToNoise(0.08).process(), 0.4),
     "random binary network": (binary_network(N, sigma_w=1.0, sigma_b=0.5, mean_w=0.8), PATTERNS),
@@ -277,13 +302,15 @@ TABLE = {
     "learner, convolutional": (learner(backpropagation(brightness), optax.adam(1e-3)), FILTERS),
 }
 NAMES = sorted(TABLE)
-# Both have 5 to 8 observations, every second step, and so one program; the shorter ends between two of them.
-LENGTH, INTERRUPTED = 14, 11
 
 
 def arrays(tree):
     """The numbers of a pytree, in an order that does not depend on how it was made."""
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_array))]
+
+    def number(leaf):
+        return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+
+    return [np.asarray(number(leaf)) for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_array))]
 
 
 def state_of(state):

@@ -92,6 +92,15 @@ def test_growth_sign_claims_fail_on_the_wrong_side(records):
     assert sum("small perturbation" in text for text in failed) == len(off_the_edge)
 
 
+def test_mode_claims_fail_for_another_window(records):
+    """lambda_k of dense layers (1 for all), and of a window of 5 in place of 3."""
+    for wrong in (np.ones(5), np.cos(2 * np.pi / 8 * np.outer(np.arange(5), np.arange(-2, 3))).mean(1)):
+        record = records["order-chaos"].copy(deep=True)
+        record["modes_predicted"].values[:] = wrong ** record.layer.values[:, None]
+        failed = statements_that_fail(SMALL["order-chaos"], record)
+        assert sum("convolution: mode" in text for text in failed) >= 3
+
+
 def test_the_two_edges_are_the_printed_ones(records):
     record = records["order-chaos"]
     assert float(record["critical_tanh"]) == pytest.approx(1.395584, abs=5.1e-7)
@@ -108,6 +117,8 @@ def test_the_two_edges_are_the_printed_ones(records):
         (lambda: SignalCorrelation(sigma_w_chaotic=1.0), "sigma_w_chaotic must give chi_1 above 1"),
         (lambda: SignalCorrelation(activation="relu"), "activation must be one of"),
         (lambda: OrderChaos(perturbation=0.1), "perturbation must be"),
+        (lambda: OrderChaos(half_width=4), "half_width must"),
+        (lambda: OrderChaos(n_channels=50, n_directions=43), "n_channels must"),
     ],
 )
 def test_bad_parameters_are_refused(make, words):

@@ -5,12 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neuromanifold.experiments.wide import DeepLinearMinima, LazyTraining, NearestSolutions
+from neuromanifold.experiments.wide import (
+    DeepLinearMinima,
+    KernelConvergence,
+    LazyTraining,
+    NearestSolutions,
+)
 
 SMALL = {
     "lazy-training": LazyTraining(),
     "nearest-solutions": NearestSolutions(),
     "deep-linear-minima": DeepLinearMinima(),
+    "kernel-convergence": KernelConvergence(),
 }
 
 
@@ -75,6 +81,16 @@ def test_other_critical_values_and_kinds_are_seen(records, failing):
     assert len(failing(experiment, record, found_lowest=np.abs(lowest))) == 1
 
 
+def test_kernels_of_another_limit_are_seen(records, failing):
+    """Kernels twice as large: errors that do not fall, and a mean that is not the limit."""
+    experiment, record = SMALL["kernel-convergence"], records["kernel-convergence"]
+    failed = failing(experiment, record, kernel=2 * record.kernel.values)
+    assert sum("the length of the limit" in text for text in failed) == 6
+    assert sum("1/sqrt(networks)" in text for text in failed) == 6
+    assert sum("falls as 1/width" in text for text in failed) >= 4
+    assert len(failing(experiment, record, width_exponent=-1.0, count_exponent=-1.0)) == 12
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -82,6 +98,8 @@ def test_other_critical_values_and_kinds_are_seen(records, failing):
         (lambda: LazyTraining(followed=205), "followed must be a multiple"),
         (lambda: LazyTraining(followed=900), "followed must be a multiple"),
         (lambda: LazyTraining(widths=(8, 64, 512)), r"widths\[0\] must be"),
+        (lambda: KernelConvergence(widths=(16, 32)), "widths must"),
+        (lambda: KernelConvergence(n_networks=132), "n_networks must"),
         (lambda: NearestSolutions(widths=(5,)), r"widths\[0\] must be"),
         (lambda: DeepLinearMinima(n_hidden=0), "n_hidden must be"),
     ],

@@ -15,6 +15,7 @@ from neuromanifold.theory.meanfield import (
     activation,
     batch_norm_explosion,
     chi_2,
+    circle_process,
     critical_line,
     curve_process,
     dropout_process,
@@ -73,6 +74,43 @@ def test_any_curve_reduces_to_the_great_circle(surface):
     # x stays orthogonal to dx/dt, and d^2x/dt^2 . x = -|dx/dt|^2.
     np.testing.assert_allclose(curve.gram[:, 0, 2], -curve.metric, rtol=1e-9)
     np.testing.assert_allclose(curve.gram[:, 0, 1], 0.0, atol=1e-14)
+
+
+def test_a_circle_s_overlaps_and_their_derivatives_agree():
+    """Derivatives by the angle against Fourier series; tangents at one point are the metric."""
+    m, scales = 64, {"sigma_w": 1.5, "sigma_b": 0.3}
+    angles = 2 * np.pi * np.arange(m) / m
+    circle = follow(circle_process(TANH, **scales), (1.0, angles), 3)
+    order = 1j * np.fft.fftfreq(m, 1 / m)
+    for depth in range(4):
+        spectrum = np.fft.fft(circle.overlap[depth])
+        np.testing.assert_allclose(np.fft.ifft(order * spectrum).real, circle.slope[depth], atol=1e-8)
+        np.testing.assert_allclose(np.fft.ifft(order**2 * spectrum).real, circle.bend[depth], atol=1e-7)
+    np.testing.assert_allclose(circle.agreement[:, 0], 1.0, rtol=1e-9)
+    np.testing.assert_allclose(circle.overlap[:, 0], circle.activity, rtol=1e-9)
+    surface = follow(surface_process(TANH, **scales), 1.0, 3)
+    np.testing.assert_allclose(circle.metric, surface.metric, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: circle_process(RELU, sigma_w=1.0, sigma_b=0.0), "continuous derivative"),
+        (lambda: circle_process(TANH, sigma_w=-1.0, sigma_b=0.0), "sigma_w must"),
+        (
+            lambda: circle_process(TANH, sigma_w=1.0, sigma_b=0.0).init(KEY, (0.0, np.zeros(1))),
+            "activity must",
+        ),
+        (lambda: circle_process(TANH, sigma_w=1.0, sigma_b=0.0).init(KEY, (1.0, 0.0)), "angles must"),
+        (
+            lambda: circle_process(TANH, sigma_w=1.0, sigma_b=0.0).init(KEY, (1.0, np.array([np.nan]))),
+            "angles must",
+        ),
+    ],
+)
+def test_bad_circles_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
 
 
 def test_a_curve_off_the_sphere_against_units_drawn_at_random():

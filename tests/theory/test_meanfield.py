@@ -32,6 +32,7 @@ from neuromanifold.theory.meanfield import (
     length_map,
     length_process,
 )
+from neuromanifold.theory.meanfield._fixed_points import _correlations, _polynomial, settled_length
 
 TANH, ERF, RELU, STEP, SIGN = (activation(name) for name in ("tanh", "erf", "relu", "step", "sign"))
 QUICK = hypothesis.settings(deadline=None, max_examples=8, derandomize=True)
@@ -327,6 +328,32 @@ def test_phase_diagram_equals_single_points():
         assert number(getattr(diagram, field)[3, 2]) == pytest.approx(
             number(getattr(single, field)), rel=1e-9, abs=1e-12
         )
+
+
+def test_many_points_are_sorted_by_cost_and_come_back_in_their_places():
+    """More points than a chunk holds, in any order, ordered ones among them, against a few at once."""
+    random = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        sigma_w = jnp.asarray(random.permutation(np.linspace(0.5, 3.0, 300)))
+        length = settled_length(TANH, sigma_w, jnp.full(300, 0.3))
+        many = numpy(_correlations("series", TANH, sigma_w, length, jnp.zeros(300)))
+        some = np.flatnonzero(random.random(300) < 0.05)
+        part = jax.tree.map(lambda x: x[some], length)
+        few = numpy(_correlations("series", TANH, sigma_w[some], part, jnp.zeros(some.size)))
+    chaotic = np.asarray(length.chi_1)[some] > 1
+    assert 0 < chaotic.sum() < some.size
+    for one, other in zip(many[:2], few[:2], strict=True):
+        np.testing.assert_allclose(one[some], other, rtol=1e-10)
+    assert np.all((few[0] < 1) == chaotic)
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 200])
+def test_powers_by_digits_are_powers(size):
+    c = np.random.default_rng(size).standard_normal(size)
+    with jax.enable_x64(True):
+        for rho in (0.0, 0.3, 0.999, 1.0):
+            made = float(_polynomial(jnp.asarray(c), jnp.asarray(rho)))
+            assert made == pytest.approx(np.polynomial.polynomial.polyval(rho, c), rel=1e-11, abs=1e-12)
 
 
 # --- B12: the edge of chaos -------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Key
 
 from neuromanifold._base import require
 from neuromanifold.dynamics import Process
-from neuromanifold.geometry.pullback import push_surface
+from neuromanifold.geometry.pullback import push_curve, push_surface
 from neuromanifold.networks.random import SignalState
 
 
@@ -86,6 +86,39 @@ class CarriedNetwork(eqx.Module):
 def carried(network: Process) -> Process:
     """A process on `Carried`, begun with (x, e) or (x, e, H), from one on `SignalState` with equal widths."""
     moves = CarriedNetwork(network)
+    return Process(moves.init, moves.step)
+
+
+class CarriedCurve(eqx.Module):
+    """One network at many points of a curve; the fields of `Carried` have the points in front."""
+
+    network: Process
+
+    def init(self, key: Key[Array, ""], start: Any) -> Carried:
+        """Start from points (m, n), velocities (m, n) and accelerations (m, n)."""
+        points, velocity, acceleration = (jnp.asarray(x) for x in start)
+        layer = self.network.init(key, points[0])
+        return Carried(layer, points, velocity[:, None], acceleration[:, None, None])
+
+    def step(self, key: Key[Array, ""], t: Any, state: Carried) -> tuple[Carried, None]:
+        """One layer on, with the same weights everywhere."""
+        assert state.second is not None
+
+        def layer(x: Array) -> Array:
+            return self.network.step(key, t, state.layer._replace(signal=x[None, :]))[0].signal[0]
+
+        def push(x: Array, v: Array, h: Array) -> tuple[Array, Array, Array]:
+            return push_curve(layer, x, v, h)
+
+        point, velocity, acceleration = jax.vmap(push)(
+            state.point, state.tangents[:, 0], state.second[:, 0, 0]
+        )
+        return Carried(state.layer, point, velocity[:, None], acceleration[:, None, None]), None
+
+
+def carried_curve(network: Process) -> Process:
+    """A process on `Carried` along a curve, begun with (x, dx/dt, d^2x/dt^2) at m points, each (m, n)."""
+    moves = CarriedCurve(network)
     return Process(moves.init, moves.step)
 
 

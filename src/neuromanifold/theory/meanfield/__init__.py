@@ -15,6 +15,9 @@ from neuromanifold.theory.meanfield._binary import hamming_fixed_point as hammin
 from neuromanifold.theory.meanfield._binary import hamming_map as hamming_map
 from neuromanifold.theory.meanfield._boundary import critical_line as critical_line
 from neuromanifold.theory.meanfield._boundary import critical_sigma_w as critical_sigma_w
+from neuromanifold.theory.meanfield._circle import CircleLayer as CircleLayer
+from neuromanifold.theory.meanfield._circle import CircleState as CircleState
+from neuromanifold.theory.meanfield._circle import circle_process as circle_process
 from neuromanifold.theory.meanfield._curvature import CurveLayer as CurveLayer
 from neuromanifold.theory.meanfield._curvature import CurveState as CurveState
 from neuromanifold.theory.meanfield._curvature import MetricLayer as MetricLayer
