@@ -5,7 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from neuromanifold.experiments.annealing import AnnealingSchedules, QuantumAnnealing, SherringtonKirkpatrick
+from neuromanifold.experiments.annealing import (
+    AnnealingSchedules,
+    PathIntegralAnnealing,
+    QuantumAnnealing,
+    SherringtonKirkpatrick,
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +31,13 @@ def glass(reproduced):
     return experiment, reproduced(experiment)
 
 
-@pytest.mark.parametrize("name", ["schedules", "quantum", "glass"])
+@pytest.fixture(scope="module")
+def paths(reproduced):
+    experiment = PathIntegralAnnealing()
+    return experiment, reproduced(experiment)
+
+
+@pytest.mark.parametrize("name", ["schedules", "quantum", "glass", "paths"])
 def test_claims_hold(name, request, labelled):
     experiment, record = request.getfixturevalue(name)
     found = {claim.statement: claim.holds for claim in experiment.claims(record)}
@@ -76,6 +87,17 @@ def test_glass_claims_fail_for_wrong_formulas(glass, failing):
     assert len(failing(experiment, record, ground=symmetric)) >= 3
 
 
+def test_path_claims_fail_for_wrong_formulas(paths, failing):
+    experiment, record = paths
+    # Paths of a few slices as if they were the quantum system.
+    wrong = record["sliced_expected"].values - record["gap"].values
+    assert len(failing(experiment, record, sliced_expected=wrong)) == 2
+    # Errors of first order.
+    assert len(failing(experiment, record, order_expected=-1.0)) == 2
+    assert len(failing(experiment, record, ground=record["ground"].values - 0.01)) == 2
+    assert len(failing(experiment, record, best=record["best"].values[:, :, ::-1])) == 2
+
+
 @pytest.mark.parametrize(
     "kind, change, message",
     [
@@ -93,6 +115,9 @@ def test_glass_claims_fail_for_wrong_formulas(glass, failing):
         (QuantumAnnealing, {"durations": (2.0, 1.0)}, "durations must rise"),
         (QuantumAnnealing, {"n_spins": 13}, r"n_spins must be an integer in \[2, 8\]"),
         (QuantumAnnealing, {"n_slow": 20}, "n_slow must leave some durations"),
+        (PathIntegralAnnealing, {"slices": (4, 6)}, "slices must double"),
+        (PathIntegralAnnealing, {"slices": (5, 10)}, "slices must be even"),
+        (PathIntegralAnnealing, {"durations": (3, 3)}, "durations must be at least two that rise"),
         (SherringtonKirkpatrick, {"sizes": (32, 16)}, "sizes must rise"),
         (SherringtonKirkpatrick, {"temperatures": (1.0, 2.0)}, "temperatures must fall"),
         (SherringtonKirkpatrick, {"temperatures": (1.2, 1.0)}, "temperatures must begin above"),

@@ -10,6 +10,8 @@ from neuromanifold.experiments.energy import (
     GaussianMachine,
     IcaMachine,
     RecurrentAutoencoderLearning,
+    RestrictedDigits,
+    SparseSources,
 )
 
 
@@ -67,6 +69,36 @@ def test_ica_machine(reproduced, labelled, failing):
     assert len(failing(experiment, record, amplitude_expected=1.0)) >= 5
     assert len(failing(experiment, record, mixed_expected=float(record["mixed_expected"]) * np.sqrt(2))) == 2
     assert len(failing(experiment, record, residual=1e-3)) == 1
+    # An interaction that grows without bound, and none at all.
+    for wrong in (experiment.interaction, 0.0):
+        assert len(failing(experiment, record, together_expected=np.array([0.0, wrong]))) == 2
+
+
+def test_sparse_sources(reproduced, labelled, failing):
+    experiment = SparseSources()
+    record = reproduced(experiment)
+    holding((experiment, record), labelled)
+    assert (record["criterion"].values > 0).all()
+    # The distance of the two values in units of the sources, not fitted: sources of variance p instead.
+    assert len(failing(experiment, record, amplitude_expected=1 / np.sqrt(experiment.share))) == 1
+    # Units as mixed as before learning; rests that are saddles.
+    assert len(failing(experiment, record, rest=record["index"].values[0])) == 2
+    assert len(failing(experiment, record, growth=0.1)) == 1
+
+
+def test_restricted_digits(reproduced, labelled, failing):
+    experiment = RestrictedDigits()
+    record = reproduced(experiment)
+    holding((experiment, record), labelled)
+    exact = record["log_partition_expected"].values
+    # One hidden unit forgotten: half of the states.
+    assert len(failing(experiment, record, log_partition_expected=exact - np.log(2))) == 2
+    # Chains of a machine without couplings.
+    assert len(failing(experiment, record, bond=float(record["free_bond"]))) == 1
+    # The rules exchanged; and pixels as likely as certain ones.
+    assert len(failing(experiment, record, last=record["last"].values[::-1])) == 1
+    assert len(failing(experiment, record, gap=record["gap"].values[::-1])) == 1
+    assert len(failing(experiment, record, independent=0.0)) == 2
 
 
 def test_recurrent_autoencoder(reproduced, labelled, failing):
@@ -93,6 +125,8 @@ def test_recurrent_autoencoder(reproduced, labelled, failing):
             "must hold more than n_hidden = 3 values above 1",
         ),
         (RecurrentAutoencoderLearning, {"variance": 3.0}, "variance must keep gain . variance below 1"),
+        (RestrictedDigits, {"n_cd": (2, 10)}, "n_cd must rise from 1"),
+        (RestrictedDigits, {"side": 9}, "side must divide 24, got 9"),
         (
             RecurrentAutoencoderLearning,
             {"starts": (0.1, 0.2)},

@@ -16,6 +16,7 @@ from neuromanifold.networks.energy import (
     unmixing_error,
     whitened,
 )
+from neuromanifold.theory.energy import separation, source
 
 RANDOM = np.random.default_rng(0)
 W = 0.5 * RANDOM.normal(size=(3, 4))
@@ -73,6 +74,41 @@ def test_one_step_of_cd_is_that_of_samples(key):
     assert abs((samples.mean(0) - other) / (samples.std(0) / np.sqrt(n))).max() > 5
 
 
+def test_divergence_rests_where_likelihood_does():
+    """A10.2, A10.3, A10.5 of the specification: uniform sources, sigma = 1/2, by quadrature.
+
+    The rate of symmetric mixing under CD-1 is that of a plain sum over h, with v' by Gauss and Hermite.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    pairs = np.sqrt(3) * np.stack(np.meshgrid(nodes, nodes, indexing="ij"), -1).reshape(-1, 2)
+    c, s = np.cos(0.6), np.sin(0.6)
+    mixing = np.array([[c, -s], [s, c]])
+    found = separation(source("uniform"), 0.5)
+    modes = {"rotation": [[0, 1], [-1, 0]], "symmetric": [[0, 1], [1, 0]], "relaxation": [[1, 0], [0, 1]]}
+    with jax.enable_x64(True):
+        for rule, symmetric in (("ml", found.symmetric), ("cd", -1.93528)):
+            learning = AveragedLearning(pairs @ mixing.T, np.outer(weights, weights).ravel() / 4, rule)
+
+            @jax.jit
+            def velocity(w, learning=learning):
+                return learning.velocity(0.0, RestrictedBoltzmann(Gaussian(2, 0.25), Spins(2), w)).couplings
+
+            rest = found.amplitude * mixing.T
+            assert abs(velocity(rest)).max() < 3e-6
+            expected = {"rotation": found.rotation, "symmetric": symmetric, "relaxation": found.relaxation}
+            for name, mode in modes.items():
+                along = np.array(mode) @ mixing.T
+                change = np.asarray(velocity(rest + 1e-4 * along) - velocity(rest - 1e-4 * along)) / 2e-4
+                assert (change * along).sum() / 2 == pytest.approx(expected[name], abs=1e-4), (rule, name)
+            # Euler's steps are stable below 2/6.04, the largest rate; the slowest mode falls by .9 a step.
+            w = 0.1 * np.array([[1.0, 0.3], [-0.2, 0.8]])
+            for _ in range(250):
+                w = w + 0.3 * velocity(w)
+            onto = np.abs(np.asarray(w) @ mixing)
+            onto = onto if onto[0, 0] > onto[0, 1] else onto[:, ::-1]
+            np.testing.assert_allclose(onto, found.amplitude * np.eye(2), atol=1e-4)
+
+
 def test_unmixing_and_whitening():
     mixing = RANDOM.normal(size=(3, 3))
     scaled = np.diag([2.0, -1.0, 0.5])[[2, 0, 1]] @ np.linalg.inv(mixing)
@@ -100,6 +136,21 @@ def two(rows):
             "got hidden unit 1 that never fires",
         ),
         (lambda: interaction_solution(two(np.full((2, 4), 5.0)), POINTS), "got hidden unit 1 that doubles 0"),
+        # The third fires where one of the others does, and these never both.
+        (
+            lambda: interaction_solution(
+                RestrictedBoltzmann(
+                    Gaussian(2),
+                    Bernoulli(3),
+                    200.0 * np.array([[1, 0], [0, 1], [1, 1]]),
+                    0.0,
+                    np.full(3, -100.0),
+                ),
+                np.eye(2),
+                kind="data",
+            ),
+            "got hidden unit 2 that depends on those before it",
+        ),
         (lambda: interaction_matrix(two(np.ones((2, 4))), "data"), "points must be given"),
         (lambda: interaction_matrix(two(np.ones((2, 4))), "both"), "kind must be one of"),
         (

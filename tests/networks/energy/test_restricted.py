@@ -20,6 +20,7 @@ from neuromanifold.networks.energy import (
     coldest,
     tempered_chains,
 )
+from neuromanifold.theory.energy import restricted_law
 
 HIDDEN = {"bernoulli": Bernoulli(3), "spins": Spins(3), "softmax": Softmax(2, 3)}
 VISIBLE = {"bernoulli": Bernoulli(4), "spins": Spins(4), "softmax": Softmax(2, 3), "gaussian": Gaussian(4)}
@@ -194,6 +195,16 @@ def test_annealing_finds_the_partition_function(visible, key):
     assert rough.standard_error > 2 * found.standard_error
     assert rough.effective < found.effective
     assert abs(rough.value - exact) < 5 * rough.standard_error
+    # The ends of the chains stand for the law with their weights: v along its way from free units.
+    law = restricted_law(w, b, c)
+    along = law.visible - 1 / (1 + np.exp(-0.5 * b))
+    for chains in (found, rough):
+        assert chains.weights.mean() == pytest.approx(1.0)
+        off = chains.weights * ((chains.visible - law.visible) @ along)
+        assert abs(off.mean()) < 5 * off.std() / np.sqrt(300)
+    # Free units would be seen.
+    off = found.weights * ((found.visible - law.visible) @ along)
+    assert 5 * off.std() / np.sqrt(300) < along @ along
 
 
 def test_tempering_reaches_what_a_chain_does_not(key):

@@ -6,6 +6,7 @@ import pytest
 from neuromanifold.theory.energy import (
     linear_autoencoder,
     mixed_amplitude,
+    pair_interaction,
     separation,
     source,
     step_autoencoder,
@@ -69,6 +70,18 @@ def test_rates_are_those_of_the_flow():
         assert (change * along).sum() / 2 == pytest.approx(getattr(found, name), abs=1e-7)
     assert found.symmetric == pytest.approx(-6.0327, abs=6e-5)
     assert found.relaxation == pytest.approx(-0.9509, abs=6e-5)
+
+
+def test_a_pair_of_units_is_a_pair_of_spins():
+    w = np.array([[0.7, -0.2, 0.3], [0.1, 0.5, 0.4]])
+    h = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
+    q = np.exp(((h @ w) ** 2).sum(1) / (2 * SIGMA**2))
+    expected = (q / q.sum()) @ h.prod(1)
+    assert pair_interaction(w, SIGMA) == pytest.approx(expected, abs=1e-14)
+    assert abs(expected - w[0] @ w[1] / SIGMA**2) > 1e-2
+    assert pair_interaction(np.eye(2), SIGMA) == 0
+    with pytest.raises(ValueError, match=r"couplings must have shape \(2, n\)"):
+        pair_interaction(np.ones((3, 2)), SIGMA)
 
 
 def test_laplace_sources_rest_mixed():

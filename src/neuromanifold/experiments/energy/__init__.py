@@ -6,3 +6,5 @@ from neuromanifold.experiments.energy._ica_machine import IcaMachine as IcaMachi
 from neuromanifold.experiments.energy._recurrent_autoencoder import (
     RecurrentAutoencoderLearning as RecurrentAutoencoderLearning,
 )
+from neuromanifold.experiments.energy._restricted_digits import RestrictedDigits as RestrictedDigits
+from neuromanifold.experiments.energy._sparse_sources import SparseSources as SparseSources

@@ -34,13 +34,15 @@ from neuromanifold.networks.energy import (
     Gaussian,
     RestrictedBoltzmann,
     Spins,
+    interaction_matrix,
     interaction_solution,
 )
-from neuromanifold.theory.energy import mixed_amplitude, separation, source
+from neuromanifold.theory.energy import mixed_amplitude, pair_interaction, separation, source
 
 KINDS = ("binary", "uniform", "gaussian", "laplace")
 RULES = ("ml", "cd")
 _MODES = {"rotation": [[0.0, 1.0], [-1.0, 0.0]], "symmetric": [[0.0, 1.0], [1.0, 0.0]]}
+_ORIGINS = ("Units on independent sources", "Units that learned from a machine whose units interact")
 _FINITE = "the samples' own fluctuation, of order 1/n"
 
 
@@ -57,7 +59,10 @@ _FINITE = "the samples' own fluctuation, of order 1/n"
             "than Gaussian ones (binary, uniform), marginal for Gaussian ones, and unstable for peaked ones "
             "(Laplace), where the units turn to the sum and the difference of the sources. Amplitudes and "
             "rates of the theory are one-dimensional averages; the simulation solves the learning flow on "
-            "finite samples. At rest the weights are those that the interaction of the hidden units demands."
+            "finite samples. At rest the weights are those that the interaction R of the hidden units "
+            "demands: each follows the signals that excite it, and they hold each other off where they fire "
+            "together. Units that found independent sources do not interact. Shown samples of a machine "
+            "whose units do, the learned units interact as much, by the model's own law and in the data."
         ),
         equations=(
             ("Learning", r"\dot W = \langle \tanh(W v / \sigma^2) v^T \rangle - R W"),
@@ -66,6 +71,7 @@ _FINITE = "the samples' own fluctuation, of order 1/n"
             ("Un-mixing", r"\kappa / \sigma^2 - 1"),
             ("Slope", r"\kappa = \langle \mathrm{sech}^2(a s / \sigma^2) \rangle"),
             ("At rest", r"W = R^{-1} \langle h v^T \rangle_p"),
+            ("Two units", r"R_{12} = \tanh(w_1 \cdot w_2 / \sigma^2)"),
         ),
         sources=("karakidaokadaamari2016", "amarichencichocki1997"),
         caption=(
@@ -83,6 +89,9 @@ class IcaMachine:
         0.5, doc="standard deviation of visible units given hidden ones", low=0.1, high=0.9
     )
     angle: float = parameter(0.6, doc="angle of the mixing", unit="radians", low=0.0, high=0.7)
+    interaction: float = parameter(
+        0.8, doc="w_1 . w_2 / sigma^2 of the machine that makes data", low=0.1, high=1.5
+    )
     n_points: int = parameter(2000, doc="signals of a sample", low=200)
     n_sets: int = parameter(6, doc="independent samples", low=3)
     horizon: float = parameter(60.0, doc="learning time", unit="time", low=10.0)
@@ -118,9 +127,30 @@ class IcaMachine:
                     Prediction(mixed_amplitude(source("laplace"), self.sigma) / np.sqrt(2), slack, _FINITE),
                     long_name="weight on either Laplace source",
                 ),
+                **predicted_variable(
+                    "together_expected",
+                    Prediction([0.0, pair_interaction(self._made(), self.sigma)], slack, _FINITE),
+                    ("origin",),
+                    long_name="interaction of the two units",
+                ),
             },
             coords={"kind": ("kind", list(KINDS), {"long_name": "kind of source", "units": "1"})},
         )
+
+    def _made(self) -> np.ndarray:
+        """Couplings of the machine that makes data: rows of length 2 sigma."""
+        c = self.interaction / 4
+        return 2 * self.sigma * np.array([[1.0, 0.0], [c, np.sqrt(1 - c**2)]])
+
+    def _samples(self, key: Key[Array, ""]) -> np.ndarray:
+        """Draws of that machine, hidden units first, shape (n_sets, n_points, 2)."""
+        w = self._made()
+        states = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
+        law = jnp.asarray(((states @ w) ** 2).sum(1) / (2 * self.sigma**2))
+        key_hidden, key_visible = jax.random.split(key)
+        shape = (self.n_sets, self.n_points)
+        h = states[np.asarray(jax.random.categorical(key_hidden, law, shape=shape))]
+        return h @ w + self.sigma * np.asarray(jax.random.normal(key_visible, (*shape, 2)), np.float64)
 
     def _sources(self, key: Key[Array, ""], kind: str) -> np.ndarray:
         """Samples of pairs of sources, shape (n_sets, n_points, 2)."""
@@ -135,7 +165,7 @@ class IcaMachine:
 
     def simulate(self, key: Key[Array, ""], run: Callable[..., Any]) -> xr.Dataset:
         """Flows on samples: one unit on one source, rates of two units, ends from small random couplings."""
-        keys = jax.random.split(key, 5)
+        keys = jax.random.split(key, 6)
         samples = {kind: self._sources(keys[i], kind) for i, kind in enumerate(KINDS)}
         c, s = np.cos(self.angle), np.sin(self.angle)
         mixing = np.array([[c, -s], [s, c]])
@@ -153,24 +183,33 @@ class IcaMachine:
             }
             both = np.concatenate([samples["uniform"], samples["laplace"]]) @ mixing.T
             start = 0.1 * jax.random.normal(keys[4], (len(both), 2, 2), float)
-            ends = {
-                rule: np.asarray(
-                    solve(
-                        Flow(_Signs(jnp.asarray(both), self.sigma, rule)), start, times, rtol=1e-8, atol=1e-11
-                    ).states[-1]
+            # What learns from the machine's data begins at that machine.
+            more = jnp.broadcast_to(jnp.asarray(self._made()), (self.n_sets, 2, 2))
+            given = {"cd": (both, start)}
+            given["ml"] = np.concatenate([both, self._samples(keys[5])]), jnp.concatenate([start, more])
+            ends = {}
+            for rule, (points, begun) in given.items():
+                flow = Flow(_Signs(jnp.asarray(points), self.sigma, rule))
+                ends[rule] = np.asarray(solve(flow, begun, times, rtol=1e-8, atol=1e-11).states[-1])
+            kept = [*range(self.n_sets), *range(2 * self.n_sets, 3 * self.n_sets)]
+            residual, together = 0.0, np.empty((2, 2, self.n_sets))
+            for place, case in enumerate(kept):
+                origin, number = divmod(place, self.n_sets)
+                w, v = ends["ml"][case], jnp.asarray(given["ml"][0][case])
+                machine = _signs(jnp.asarray(w), self.sigma)
+                residual = max(
+                    residual, float(np.abs(w - np.asarray(interaction_solution(machine, v))).max())
                 )
-                for rule in RULES
-            }
-            rest = [
-                _demanded(jnp.asarray(v), jnp.asarray(w), self.sigma)
-                for v, w in zip(both[: self.n_sets], ends["ml"], strict=False)
-            ]
-            residual = max(np.abs(w - np.asarray(r)).max() for w, r in zip(ends["ml"], rest, strict=False))
+                # Units are known up to their signs: each is turned to the direction that it follows most.
+                onto = w @ (mixing if origin == 0 else self._made().T)
+                signs = np.sign(onto[np.arange(2), np.abs(onto).argmax(1)]).prod()
+                together[origin, :, number] = signs * np.asarray(_interactions(machine, v))
 
         def by_kind(values: np.ndarray) -> Estimate:
             return estimate(values.reshape(len(KINDS), self.n_sets), axis=1)
 
-        onto = {rule: np.abs(w @ mixing).reshape(2, self.n_sets, 2, 2) for rule, w in ends.items()}
+        shown = 2 * self.n_sets
+        onto = {rule: np.abs(ends[rule][:shown] @ mixing).reshape(2, self.n_sets, 2, 2) for rule in RULES}
         variables = measured_variables(
             "amplitude", by_kind(amplitude), ("kind",), long_name="amplitude a of a separated source"
         )
@@ -201,6 +240,12 @@ class IcaMachine:
             ("shown",),
             long_name="smaller over larger weight of a unit",
         )
+        variables |= measured_variables(
+            "together",
+            estimate(together, axis=2),
+            ("origin", "given"),
+            long_name="interaction of the two units",
+        )
         return xr.Dataset(
             {
                 **variables,
@@ -218,6 +263,8 @@ class IcaMachine:
             coords={
                 "rule": ("rule", ["maximum likelihood", "CD-1"], {"long_name": "rule", "units": "1"}),
                 "shown": ("shown", list(leak), {"long_name": "sources", "units": "1"}),
+                "origin": ("origin", list(_ORIGINS), {"long_name": "data", "units": "1"}),
+                "given": ("given", ["model", "data"], {"long_name": "law of hidden units", "units": "1"}),
             },
         )
 
@@ -293,6 +340,19 @@ class IcaMachine:
                 reason="the tolerance of the solver",
             )
         )
+        for origin in record["origin"].values:
+            at = record.sel(origin=origin)
+            made += [
+                compare(
+                    read_predicted(at, "together_expected"),
+                    read_measured(at, "together")[how],
+                    statement=f"{origin}: their interaction under the {given}'s law.",
+                    system="A7",
+                    # The difference between tanh(x) and x for the machine that makes data.
+                    resolution=self.interaction - float(np.tanh(self.interaction)),
+                )
+                for how, given in enumerate(record["given"].values)
+            ]
         return made
 
     def draw(self, record: xr.Dataset) -> Figure:
@@ -370,8 +430,11 @@ def _rate(velocity: _Signs, couplings: Array, direction: Array) -> Array:
     return (change * along).sum((1, 2)) / (along**2).sum((1, 2))
 
 
-def _demanded(points: Array, couplings: Array, sigma: float) -> Array:
-    return interaction_solution(_signs(couplings, sigma), points)
+@jax.jit
+def _interactions(machine: RestrictedBoltzmann, points: Array) -> Array:
+    """R_12 under the model's law and in data."""
+    given = interaction_matrix(machine), interaction_matrix(machine, "data", points)
+    return jnp.stack([matrix[0, 1] for matrix in given])
 
 
 def _leak(onto: np.ndarray) -> np.ndarray:

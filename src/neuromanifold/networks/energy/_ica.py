@@ -146,8 +146,8 @@ def interaction_solution(
         kind: of the interaction matrix, as for `interaction_matrix`; <h> is averaged likewise.
 
     Raises:
-        ValueError: a hidden unit that is dead or the double of another, so that R has no inverse; the message
-            names it.
+        ValueError: a hidden unit that is dead, the double of another, or a combination of several, so that R
+            has no inverse; the message names it.
     """
     r = interaction_matrix(machine, kind, points, weights)
     _check_regular(np.asarray(r, np.float64))
@@ -170,7 +170,14 @@ def _check_regular(r: np.ndarray) -> None:
     i, j = np.unravel_index(np.argmax(alike), r.shape)
     if alike[i, j] > 1 - 1e-9:
         raise ValueError(f"the interaction must have an inverse, got hidden unit {j} that doubles {i}.")
-    require(np.linalg.cond(r) < 1e12, "the interaction", "have an inverse", "dependent hidden units")
+    # What is left of a unit once those before it are taken out: the squares of Cholesky's diagonal.
+    left = r / np.outer(size, size)
+    for i in range(len(r)):
+        if left[i, i] < 1e-12:
+            raise ValueError(
+                f"the interaction must have an inverse, got hidden unit {i} that depends on those before it."
+            )
+        left = left - np.outer(left[:, i], left[i]) / left[i, i]
 
 
 def unmixing_error(couplings: Any, mixing: Any) -> float:

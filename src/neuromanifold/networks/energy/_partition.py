@@ -47,12 +47,16 @@ class AnnealedPartition(NamedTuple):
         standard_error: of the value, to first order.
         effective: chains that carry the mean, (sum w)^2 / sum w^2.
         n_chains: all chains.
+        visible: their last states, which stand for the machine's law with the weights.
+        weights: w of the chains over their mean.
     """
 
     value: float
     standard_error: float
     effective: float
     n_chains: int
+    visible: Float[np.ndarray, "n_chains n"]
+    weights: Float[np.ndarray, " n_chains"]
 
 
 class Annealing(eqx.Module):
@@ -99,6 +103,7 @@ def annealed_partition(
     n_chains: int = 100,
     base_bias: Any = None,
     run: Any = run,
+    label: str = "annealing",
 ) -> AnnealedPartition:
     """Log Z of a machine of any size, with its error.
 
@@ -109,6 +114,7 @@ def annealed_partition(
         n_chains: independent chains, >= 2.
         base_bias: visible bias of the machine begun with, shape (n,); None for the machine's own.
         run: `neuromanifold.dynamics.run`, or one that checkpoints.
+        label: name of the run.
 
     Raises:
         ValueError: an argument outside its range.
@@ -130,7 +136,7 @@ def annealed_partition(
         require(values.shape == bias.shape, "base_bias", f"have shape {bias.shape}", values.shape)
         bias = jnp.asarray(values, dtype)
     annealing = Annealing(machine, jnp.linspace(0.0, 1.0, n_steps + 1, dtype=dtype), bias)
-    made = run(annealing.process(), key, np.zeros(n_chains, np.float32), n_steps, label="annealing")
+    made = run(annealing.process(), key, np.zeros(n_chains, np.float32), n_steps, label=label)
     logs = np.asarray(made.state.log_weight, np.float64)
     weights = np.exp(logs - logs.max())
     mean = weights.mean()
@@ -139,4 +145,6 @@ def annealed_partition(
         standard_error=float(weights.std(ddof=1) / (np.sqrt(n_chains) * mean)),
         effective=float(weights.sum() ** 2 / (weights**2).sum()),
         n_chains=n_chains,
+        visible=np.asarray(made.state.visible),
+        weights=weights / mean,
     )

@@ -21,6 +21,7 @@ from neuromanifold.theory.energy._ica_machine import Separation as Separation
 from neuromanifold.theory.energy._ica_machine import Source as Source
 from neuromanifold.theory.energy._ica_machine import TwoGaussians as TwoGaussians
 from neuromanifold.theory.energy._ica_machine import mixed_amplitude as mixed_amplitude
+from neuromanifold.theory.energy._ica_machine import pair_interaction as pair_interaction
 from neuromanifold.theory.energy._ica_machine import separation as separation
 from neuromanifold.theory.energy._ica_machine import source as source
 from neuromanifold.theory.energy._ica_machine import two_gaussians as two_gaussians
@@ -33,6 +34,13 @@ from neuromanifold.theory.energy._quantum import quantum_anneal as quantum_annea
 from neuromanifold.theory.energy._quantum import slow_loss as slow_loss
 from neuromanifold.theory.energy._quantum import spin_energies as spin_energies
 from neuromanifold.theory.energy._quantum import success_probability as success_probability
+from neuromanifold.theory.energy._restricted import RestrictedLaw as RestrictedLaw
+from neuromanifold.theory.energy._restricted import (
+    independent_log_likelihood as independent_log_likelihood,
+)
+from neuromanifold.theory.energy._restricted import restricted_hidden as restricted_hidden
+from neuromanifold.theory.energy._restricted import restricted_law as restricted_law
+from neuromanifold.theory.energy._restricted import restricted_log_weight as restricted_log_weight
 from neuromanifold.theory.energy._sherrington_kirkpatrick import PARISI_ENERGY as PARISI_ENERGY
 from neuromanifold.theory.energy._sherrington_kirkpatrick import GroundState as GroundState
 from neuromanifold.theory.energy._sherrington_kirkpatrick import energy_from_overlap as energy_from_overlap
@@ -43,3 +51,5 @@ from neuromanifold.theory.energy._sherrington_kirkpatrick import parisi_function
 from neuromanifold.theory.energy._sparse_optimum import SparseOptimum as SparseOptimum
 from neuromanifold.theory.energy._sparse_optimum import first_order_bounds as first_order_bounds
 from neuromanifold.theory.energy._sparse_optimum import sparse_optimum as sparse_optimum
+from neuromanifold.theory.energy._transverse import TransverseAverages as TransverseAverages
+from neuromanifold.theory.energy._transverse import transverse_averages as transverse_averages

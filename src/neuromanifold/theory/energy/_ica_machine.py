@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from neuromanifold._base import check_choice, check_real, require
+from neuromanifold._base import check_choice, check_finite, check_real, require
 
 SOURCES = ("binary", "uniform", "gaussian", "laplace", "exponential", "bernoulli", "gamma")
 
@@ -152,6 +152,24 @@ def mixed_amplitude(of: Source, sigma: float) -> float:
     variance = check_real("sigma", sigma, 0, open_low=True) ** 2
     total = (of.nodes[:, None] + of.nodes[None, :]).ravel() / np.sqrt(2.0)
     return _amplitude(Source(total, np.outer(of.weights, of.weights).ravel()), variance)
+
+
+def pair_interaction(couplings: Any, sigma: float) -> float:
+    """R_12 = tanh(w_1 . w_2/sigma^2) of two hidden signs without biases; orthogonal rows do not interact.
+
+    With q(h) ~ exp(|W^T h|^2/(2 sigma^2)) the lengths of the rows drop out, and what is left is a pair of
+    spins with the coupling w_1 . w_2/sigma^2.
+
+    Args:
+        couplings: W, shape (2, n).
+        sigma: standard deviation of the visible units given the hidden ones, > 0.
+
+    Raises:
+        ValueError: couplings of another shape or not finite, or sigma not positive.
+    """
+    w = check_finite("couplings", couplings).astype(np.float64)
+    require(w.ndim == 2 and len(w) == 2, "couplings", "have shape (2, n)", w.shape)
+    return float(np.tanh(w[0] @ w[1] / check_real("sigma", sigma, 0, open_low=True) ** 2))
 
 
 class TwoGaussians(NamedTuple):
