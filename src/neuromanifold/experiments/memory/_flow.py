@@ -76,7 +76,7 @@ _AT_REST = (
             "memory."
         ),
     ),
-    full={"n_units": 12000, "n_sets": 40, "n_cues": 12, "n_steps": 60, "n_shares": 21, "n_arrows": 21},
+    full={"n_units": 12000, "n_sets": 24, "n_cues": 8, "n_steps": 60, "n_shares": 21, "n_arrows": 21},
 )
 class MemoryFlow:
     """Three settings: both attractors, the memory alone, the concept alone."""
