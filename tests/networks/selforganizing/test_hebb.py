@@ -230,6 +230,10 @@ def test_coupled_activities_settle(key):
     assert np.abs(h - 1 / (1 + np.exp(-(h @ inhibiting.T + drive) / 0.5))).max() < 1e-5
     free = HebbPopulation(np.zeros(5), response=sigmoid(0.5)).activities(weights, inputs.points)
     assert h.sum() < float(free.sum())
+    # A resting level is a threshold with the other sign.
+    resting, lowered = HebbPopulation([0.1, 0.4], resting=0.3), HebbPopulation([-0.2, 0.1])
+    some = resting.activities(weights[:2], inputs.points)
+    assert np.array_equal(some, lowered.activities(weights[:2], inputs.points))
     # Excitation from neuron 0 to neuron 1 alone: column index is where a signal comes from.
     one_way = np.zeros((2, 2))
     one_way[1, 0] = 5.0

@@ -1,5 +1,6 @@
 """Columns: the equations by hand, the fast dynamics by two solvers, known maps of preferences, refusals."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,8 @@ from neuromanifold.learning.competitive import normalised_hebb
 from neuromanifold.networks.selforganizing import (
     ColumnSheet,
     bars,
+    chance_correlation,
+    chance_selectivity,
     hexagonal_patch,
     orientation_map,
     pinwheels,
@@ -67,15 +70,34 @@ def test_response_is_the_flow_at_its_end():
     np.testing.assert_allclose(response, sheet.fire(exact[0]), atol=0.01)
 
 
-def test_learning_is_its_definition():
+def test_learning_is_its_definition_and_changes_no_strength():
     sheet = random_sheet(jax.random.key(2), radius=2)
     stimulus = jnp.asarray(bars(ANGLES)[4], jnp.float32)
     response = np.asarray(sheet.respond(stimulus))
     after = run(normalised_hebb(lambda key, t: stimulus, 0.3), jax.random.key(0), sheet, 1).state.params
+    assert [float(x) for x in jax.tree.leaves(after)[1:]] == [float(x) for x in jax.tree.leaves(sheet)[1:]]
     wanted = np.asarray(sheet.afferents) + 0.3 * response[:, None] * np.asarray(stimulus)[None]
     wanted *= 2.375 / wanted.sum(1, keepdims=True)
     assert np.abs(wanted - np.asarray(sheet.afferents)).max() > 0.01
     np.testing.assert_allclose(after.afferents, wanted, rtol=1e-4)
+
+
+def test_strengths_share_one_program_and_are_mapped_over():
+    afferents = random_sheet(jax.random.key(2), radius=2).afferents
+    stimulus = jnp.asarray(bars(ANGLES)[4], jnp.float32)
+    traces = []
+
+    @eqx.filter_jit
+    def respond(sheet):
+        traces.append(0)
+        return sheet.respond(stimulus)
+
+    strengths = np.array([0.05, 0.15], np.float32)
+    alone = [respond(ColumnSheet(afferents, radius=2, excitation=float(p))) for p in strengths]
+    assert len(traces) == 1
+    assert np.abs(alone[0] - alone[1]).max() > 0.01
+    together = jax.vmap(lambda p: ColumnSheet(afferents, radius=2, excitation=p).respond(stimulus))
+    np.testing.assert_allclose(together(strengths), alone, atol=1e-5)
 
 
 def test_cosine_tuning_has_selectivity_one_half():
@@ -84,6 +106,24 @@ def test_cosine_tuning_has_selectivity_one_half():
     np.testing.assert_allclose(found.preference[:168], preference[:168], atol=1e-12)
     np.testing.assert_allclose(found.selectivity[:168], 0.5)
     assert found.active.tolist() == [True] * 168 + [False]
+
+
+def test_chance_is_the_mean_over_permutations():
+    random = np.random.default_rng(0)
+    responses = random.exponential(size=(9, 40)) * (random.uniform(size=(9, 40)) < 0.7)
+    expected, square = chance_selectivity(responses), np.zeros(40)
+    correlation = []
+    found = orientation_map(responses, ANGLES)
+    chance = chance_correlation(found)
+    for _ in range(3000):
+        square += orientation_map(random.permuted(responses, axis=0), ANGLES).selectivity ** 2 / 3000
+        order = random.permutation(40)
+        correlation.append(preference_correlation(found, PLACES[:40], [0.9, 1.1], order)[0])
+    # Squares lie in [0, 1]: a standard deviation of at most one half.
+    np.testing.assert_allclose(square, expected, atol=5 * 0.5 / np.sqrt(3000))
+    assert np.corrcoef(square, expected)[0, 1] > 0.99
+    assert abs(np.mean(correlation) - chance) < 5 * np.std(correlation) / np.sqrt(3000)
+    assert abs(chance) > 1e-3
 
 
 @pytest.mark.parametrize("turn", [1, -1])
@@ -129,6 +169,8 @@ def test_plane_waves_have_the_correlation_of_their_phase():
         (lambda: orientation_map(np.ones((3, 2)), [0.0, 0.1, 0.2]), "angles must be evenly spaced"),
         (lambda: orientation_map(-np.ones((9, 2)), ANGLES), "responses must be >= 0"),
         (lambda: orientation_map(np.ones((8, 2)), ANGLES), "responses must have shape"),
+        (lambda: chance_selectivity(-np.ones((9, 2))), "responses must be >= 0"),
+        (lambda: chance_correlation(orientation_map(np.ones((9, 1)), ANGLES)), "found must have two active"),
         (lambda: normalised_hebb(lambda key, t: None, 0.0), "rate must be a finite number > 0"),
     ],
 )
@@ -143,6 +185,6 @@ def test_strengths_that_are_refused_do_diverge():
     for duration in (20.0, 40.0):
         sheet = random_sheet(jax.random.key(0), radius=4, duration=duration, n_steps=400)
         for name, value in (("excitation", 0.3), ("recruitment", 0.1), ("inhibition", 0.1)):
-            object.__setattr__(sheet, name, value)
+            sheet = eqx.tree_at(lambda s, name=name: getattr(s, name), sheet, jnp.asarray(value))
         found.append(float(sheet.respond(stimulus).max()))
     assert found[1] > 100 * found[0]

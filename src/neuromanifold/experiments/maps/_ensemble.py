@@ -12,9 +12,60 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from neuromanifold.dynamics import Process
+from neuromanifold.evidence import estimate, measured_variables
+from neuromanifold.experiments._experiment import parameter
 from neuromanifold.learning import LearnerState, learner
-from neuromanifold.learning.competitive import BatchCompetition, OnlineCompetition, descent
-from neuromanifold.networks.selforganizing import Lattice, Neighbourhood, SelfOrganizingMap
+from neuromanifold.learning.competitive import (
+    BatchCompetition,
+    NormalisedHebb,
+    OnlineCompetition,
+    RespondingNetwork,
+    descent,
+)
+from neuromanifold.networks.selforganizing import (
+    Lattice,
+    Neighbourhood,
+    SelfOrganizingMap,
+    rough_afferents,
+)
+
+
+def strength(default: float, doc: str) -> Any:
+    """A parameter that is a lateral strength."""
+    return parameter(default, doc=doc, low=0.0)
+
+
+def extent(
+    default: float, doc: str = "its width", *, unit: str = "rings", low: float = 0.01, high: float = 0.5
+) -> Any:
+    """A parameter that is a width on a ring or a sheet."""
+    return parameter(default, doc=doc, unit=unit, low=low, high=high)
+
+
+def learning_rate(default: float) -> Any:
+    """The parameter h of the normalised rule."""
+    return parameter(default, doc="rate h of learning", low=1e-4, high=1.0)
+
+
+def rough_height(default: float) -> Any:
+    """The parameter that is the height of the order at the beginning."""
+    return parameter(default, doc="height of the rough order at the beginning", low=0.1)
+
+
+def stored(
+    name: str, values: np.ndarray, dims: tuple[str, ...], words: str, units: str = "1", *, axis: int = 0
+) -> dict[str, Any]:
+    """Variables of a quantity measured on several maps.
+
+    Args:
+        name: of the variable.
+        values: with an axis for the maps.
+        dims: names of the other axes.
+        words: what it is.
+        units: its units.
+        axis: of the maps.
+    """
+    return measured_variables(name, estimate(values, axis=axis), dims, long_name=words, units=units)
 
 
 class Uniform(eqx.Module):
@@ -139,3 +190,70 @@ def _begun(
     flat = lattice.positions[:, ::-1] / np.maximum(lattice.positions.max(axis=0)[::-1], 1.0)
     weights = (1 - tilt) * weights + tilt * jnp.asarray(flat[:, :n_features], weights.dtype)
     return SelfOrganizingMap(weights, lattice, neighbourhood)
+
+
+class AfferentEnsemble(eqx.Module):
+    """Cells that learn by the normalised rule, each replica from afferents of its own; a step is a stimulus.
+
+    Args:
+        network: the cells; its afferents give the shape alone.
+        begin: `begin(key)` -> the first afferents.
+        stimulus: `stimulus(key, t)` -> the stimulus of a step.
+        rate: of learning.
+    """
+
+    network: Any
+    begin: Callable[..., Any]
+    stimulus: Callable[..., Any]
+    rate: Float[Array, ""]
+
+    def process(self) -> Process:
+        """The process; what it begins with is not used."""
+        return Process(self.init, self.step)
+
+    def init(self, key: Key[Array, ""], x0: Any) -> Float[Array, "n_cells n_inputs"]:
+        """Draw afferents."""
+        return self.begin(key)
+
+    def step(self, key: Key[Array, ""], t: Any, state: Array) -> tuple[Array, None]:
+        """One stimulus."""
+        change, _, _ = NormalisedHebb(self.stimulus, self.rate)(key, t, self.of(state), None)
+        return state - change.afferents, None
+
+    def of(self, afferents: Float[Array, "n_cells n_inputs"]) -> RespondingNetwork:
+        """The cells with these afferents."""
+        return eqx.tree_at(lambda network: network.afferents, self.network, afferents)
+
+    def afferents(self, state: Array) -> Float[Array, "n_cells n_inputs"]:
+        """What is observed."""
+        return state
+
+
+class Roughly(eqx.Module):
+    """Random afferents with a rough order."""
+
+    order: Float[Array, "n_cells n_inputs"]
+
+    def __call__(self, key: Key[Array, ""]) -> Float[Array, "n_cells n_inputs"]:
+        """Some afferents."""
+        return rough_afferents(key, self.order)
+
+
+class Blobs(eqx.Module):
+    """Gaussian blobs at random places of the unit cube.
+
+    Args:
+        places: of the inputs, shape (n_inputs, n_dims).
+        width: of a blob.
+        closed: 1 where the cube closes to a torus, 0 where it has borders.
+    """
+
+    places: Float[Array, "n_inputs n_dims"]
+    width: Float[Array, ""]
+    closed: Float[Array, ""]
+
+    def __call__(self, key: Key[Array, ""], t: Any) -> Float[Array, " n_inputs"]:
+        """One blob."""
+        apart = self.places - jax.random.uniform(key, (1, self.places.shape[1]))
+        apart = apart - self.closed * jnp.round(apart)
+        return jnp.exp(-jnp.sum(apart**2, axis=1) / (2 * self.width**2))

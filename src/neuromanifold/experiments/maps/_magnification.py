@@ -17,15 +17,13 @@ from neuromanifold.evidence import (
     Claim,
     Prediction,
     compare,
-    estimate,
-    measured_variables,
     predicted_variable,
     read_measured,
     read_predicted,
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import panels, simulation, theory
-from neuromanifold.experiments.maps._ensemble import BatchEnsemble, Exponential
+from neuromanifold.experiments.maps._ensemble import BatchEnsemble, Exponential, stored
 from neuromanifold.networks.selforganizing import Lattice, Neighbourhood
 from neuromanifold.theory.selforganizing import (
     fitted_exponent,
@@ -144,15 +142,14 @@ class MapMagnification:
         weights = np.array(weights)
         return xr.Dataset(
             {
-                **measured_variables(
+                **stored(
                     "exponent",
-                    estimate(fitted_exponent(weights, self.steepness, self.margin), axis=1),
+                    fitted_exponent(weights, self.steepness, self.margin),
                     ("moment",),
-                    long_name="exponent of magnification",
+                    "exponent of magnification",
+                    axis=1,
                 ),
-                **measured_variables(
-                    "weights", estimate(weights, axis=1), ("moment", "unit"), long_name="weights"
-                ),
+                **stored("weights", weights, ("moment", "unit"), "weights", axis=1),
             }
         )
 

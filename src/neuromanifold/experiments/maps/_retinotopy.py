@@ -5,32 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 from matplotlib.figure import Figure
 
-from neuromanifold.dynamics import Process
 from neuromanifold.evidence import (
     Claim,
     Prediction,
     at_least,
-    at_most,
     compare,
-    estimate,
-    measured_variables,
+    never,
     predicted_variable,
     read_measured,
     read_predicted,
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import COLOURS, panels, simulation, theory
-from neuromanifold.learning import LearnerState
-from neuromanifold.learning.competitive import normalised_hebb
-from neuromanifold.networks.selforganizing import random_ring, receptive_fields
+from neuromanifold.experiments.maps._ensemble import (
+    AfferentEnsemble,
+    Blobs,
+    Roughly,
+    extent,
+    learning_rate,
+    rough_height,
+    stored,
+    strength,
+)
+from neuromanifold.networks.selforganizing import TopographicRing, receptive_fields, rough_order
+from neuromanifold.theory.selforganizing import mean_step, rough_deviation
 
 _KINDS = ("far", "close")
 # A step between neighbours that is ten times that of an even map of a hundred cells.
@@ -72,46 +77,59 @@ class Retinotopy:
 
     n_cells: int = parameter(100, doc="cells", low=40, high=400)
     n_inputs: int = parameter(50, doc="inputs", low=20, high=400)
-    blob: float = parameter(0.05, doc="width of a blob", unit="rings", low=0.01, high=0.3)
-    excitation: float = parameter(0.9, doc="strength p", low=0.0)
-    inhibition: float = parameter(3.0, doc="strength q", low=0.0)
+    blob: float = extent(0.05, "width of a blob", unit="rings", low=0.01, high=0.3)
+    excitation: float = strength(0.9, "strength p")
+    inhibition: float = strength(3.0, "strength q")
     far: tuple[float, ...] = parameter(
         (0.05, 0.3), doc="widths w_e, w_i of the continuous map", unit="rings", low=0.01, high=0.5
     )
     close: tuple[float, ...] = parameter(
         (0.08, 0.15), doc="widths w_e, w_i of the map with columns", unit="rings", low=0.01, high=0.5
     )
-    rate: float = parameter(0.02, doc="rate h of learning", low=1e-4, high=1.0)
+    order: float = rough_height(1.0)
+    order_width: float = extent(0.15, unit="rings", low=0.02, high=0.3)
+    rate: float = learning_rate(0.02)
     n_stimuli: int = parameter(2000, doc="blobs shown", low=100)
     n_maps: int = parameter(6, doc="maps of each kind", low=3)
 
     def predict(self) -> xr.Dataset:
-        """The sum of steps of a map that runs along the ring once and never back."""
+        """Sums of steps: of a map that never steps back, and of the rough order at the beginning."""
+        deviation = rough_deviation(self.n_inputs, self.order, self.order_width)
+        rough = self.n_cells * mean_step(1 / self.n_cells, deviation)
+        next_term = (2 * np.pi * deviation) ** 2
         return xr.Dataset(
             {
                 **predicted_variable(
                     "one_turn",
-                    Prediction(1.0, 0.02, "centres measured on finitely many inputs"),
-                    long_name="sum of steps of a monotone map",
+                    Prediction(1.0, 1e-9, "rounding"),
+                    long_name="sum of steps of a map around once",
                     units="rings",
-                )
+                ),
+                **predicted_variable(
+                    "rough",
+                    Prediction(rough, next_term * rough, "the next order of the noise"),
+                    long_name="sum of steps before learning",
+                    units="rings",
+                ),
             }
         )
 
     def simulate(self, key: Key[Array, ""], run: Callable[..., Any]) -> xr.Dataset:
         """Maps under both kinds of inhibition."""
+        cells, inputs = (np.arange(n)[:, None] / n for n in (self.n_cells, self.n_inputs))
+        rough = rough_order(cells, inputs, closed=True, order=self.order, order_width=self.order_width)
+        begin = Roughly(jnp.asarray(rough, jnp.float32))
+        blobs = Blobs(jnp.asarray(inputs, jnp.float32), jnp.asarray(self.blob), jnp.asarray(1.0))
         afferents = []
         for one, widths in zip(jax.random.split(key, 2), (self.far, self.close), strict=True):
-            of = RingEnsemble(
-                self.n_cells,
-                self.n_inputs,
-                self.excitation,
-                self.inhibition,
-                float(widths[0]),
-                float(widths[1]),
-                jnp.asarray(self.blob),
-                self.rate,
+            ring = TopographicRing(
+                np.ones((self.n_cells, self.n_inputs), np.float32),
+                excitation=self.excitation,
+                inhibition=self.inhibition,
+                excitation_width=float(widths[0]),
+                inhibition_width=float(widths[1]),
             )
+            of = AfferentEnsemble(ring, begin, blobs, jnp.asarray(self.rate))
             made = run(
                 of.process(),
                 one,
@@ -127,17 +145,23 @@ class Retinotopy:
         # Axes: kind, map, time, cell.
         size = np.abs(found.steps)
 
-        def stored(name: str, values: np.ndarray, words: str, units: str = "1") -> dict[str, Any]:
-            return measured_variables(
-                name, estimate(values, axis=1), ("kind", "time"), long_name=words, units=units
-            )
-
+        dims = ("kind", "time")
+        back, jumps = (found.steps < 0)[:, :, 1], (size > _JUMP)[:, :, 1]
         return xr.Dataset(
             {
-                **stored("variation", size.sum(-1), "sum of steps between neighbours", "rings"),
-                **stored("jumps", (size > _JUMP).sum(-1), "jumps between neighbours"),
-                **stored("back", (found.steps < -0.1 / self.n_cells).mean(-1), "share of steps back"),
-                **stored("sharpness", found.sharpness.mean(-1), "sharpness of receptive fields"),
+                **stored("variation", size.sum(-1), dims, "sum of steps between neighbours", "rings", axis=1),
+                **stored("turns", found.steps.sum(-1), dims, "turns of the map around the ring", axis=1),
+                **stored("jumps", (size > _JUMP).sum(-1), dims, "jumps between neighbours", axis=1),
+                **stored("sharpness", found.sharpness.mean(-1), dims, "sharpness of fields", axis=1),
+                **stored(
+                    "sharper",
+                    np.diff(found.sharpness.mean(-1), axis=-1)[..., 0],
+                    ("kind",),
+                    "gain of sharpness",
+                    axis=1,
+                ),
+                "back": ("kind", back.sum((1, 2)), {"long_name": "steps back after learning", "units": "1"}),
+                "torn": ("kind", jumps.sum((1, 2)), {"long_name": "jumps after learning", "units": "1"}),
                 "centres": (
                     ("kind", "time", "cell"),
                     found.centres[:, 0],
@@ -156,34 +180,51 @@ class Retinotopy:
         far, close = after.sel(kind="far"), after.sel(kind="close")
         return [
             compare(
+                read_predicted(record, "rough"),
+                read_measured(record.sel(time="before", kind="far"), "variation"),
+                statement="Before learning the order is rough: the steps sum to what noise alone makes.",
+                system="D3",
+                resolution=0.5,
+            ),
+            compare(
+                read_predicted(record, "one_turn"),
+                read_measured(far, "turns"),
+                statement="Far inhibition: the map runs around the ring once.",
+                system="D3",
+                resolution=0.1,
+            ),
+            compare(
                 read_predicted(record, "one_turn"),
                 read_measured(far, "variation"),
-                statement="Far inhibition: the centres run along the ring once, without a step back.",
+                statement="Far inhibition: the steps sum to one ring, there is no way back.",
                 system="D3",
                 resolution=0.2,
             ),
-            at_least(
-                2.0,
-                read_measured(record.sel(time="before", kind="far"), "variation"),
-                statement="Before learning the order is rough: the steps sum to more than two rings.",
-                system="D3",
-            ),
-            at_most(
-                0.5,
-                read_measured(far, "jumps"),
+            never(
+                int(far["torn"]),
+                self.n_cells * self.n_maps,
                 statement="Far inhibition: the map is continuous, no step is a tenth of the ring.",
                 system="D3",
+                rate=0.02,
             ),
             at_least(
-                4.0,
+                2.0,
                 read_measured(close, "jumps"),
                 statement="Wide excitation and close inhibition: the map breaks into columns, with jumps.",
                 system="D3",
+                reason="two columns on a ring have two borders",
             ),
             at_least(
-                0.8,
-                read_measured(close, "sharpness"),
-                statement="Cells of columns have sharp receptive fields all the same.",
+                1.0,
+                read_measured(close, "variation"),
+                statement="Wide excitation and close inhibition: the map goes back between columns.",
+                system="D3",
+                reason="the sum of steps of a map around once",
+            ),
+            at_least(
+                0.0,
+                read_measured(close, "sharper"),
+                statement="Cells of columns have sharper receptive fields than before learning.",
                 system="D3",
             ),
         ]
@@ -214,61 +255,3 @@ class Retinotopy:
         )
         right.legend(frameon=False, fontsize="small")
         return figure
-
-
-class RingEnsemble(eqx.Module):
-    """A ring with random connections that learns blobs at random places; a step is a blob.
-
-    Args:
-        n_cells: cells.
-        n_inputs: inputs.
-        excitation: p.
-        inhibition: q.
-        excitation_width: w_e.
-        inhibition_width: w_i.
-        blob: width of a blob.
-        rate: h.
-    """
-
-    n_cells: int = eqx.field(static=True)
-    n_inputs: int = eqx.field(static=True)
-    excitation: float = eqx.field(static=True)
-    inhibition: float = eqx.field(static=True)
-    excitation_width: float = eqx.field(static=True)
-    inhibition_width: float = eqx.field(static=True)
-    blob: Float[Array, ""]
-    rate: float = eqx.field(static=True)
-
-    def process(self) -> Process:
-        """The process; what it begins with is not used."""
-        return Process(self.init, self.step)
-
-    def init(self, key: Key[Array, ""], x0: Any) -> LearnerState:
-        """Draw connections."""
-        ring = random_ring(
-            key,
-            self.n_cells,
-            self.n_inputs,
-            excitation=self.excitation,
-            inhibition=self.inhibition,
-            excitation_width=self.excitation_width,
-            inhibition_width=self.inhibition_width,
-        )
-        return self._rule().init(key, ring)
-
-    def step(self, key: Key[Array, ""], t: Any, state: LearnerState) -> tuple[LearnerState, None]:
-        """One blob."""
-        return self._rule().step(key, t, state)[0], None
-
-    def afferents(self, state: LearnerState) -> Float[Array, "n_cells n_inputs"]:
-        """The connections."""
-        return state.params.afferents
-
-    def stimulus(self, key: Key[Array, ""], t: Any) -> Float[Array, " n_inputs"]:
-        """A blob at a random place."""
-        apart = jnp.arange(self.n_inputs) / self.n_inputs - jax.random.uniform(key)
-        apart = apart - jnp.round(apart)
-        return jnp.exp(-(apart**2) / (2 * self.blob**2))
-
-    def _rule(self) -> Process:
-        return normalised_hebb(self.stimulus, self.rate)

@@ -20,14 +20,12 @@ from neuromanifold.evidence import (
     at_least,
     at_most,
     compare,
-    estimate,
-    measured_variables,
     never,
     read_measured,
 )
 from neuromanifold.experiments._experiment import Card, experiment, parameter
 from neuromanifold.experiments._figure import COLOURS, panels, simulation, theory
-from neuromanifold.experiments.maps._ensemble import BatchEnsemble, OnlineEnsemble, Uniform
+from neuromanifold.experiments.maps._ensemble import BatchEnsemble, OnlineEnsemble, Uniform, stored
 from neuromanifold.networks.selforganizing import (
     Lattice,
     Neighbourhood,
@@ -160,24 +158,21 @@ class MapUnfolding:
         dims = ("lattice", "rule")
         return xr.Dataset(
             {
-                **measured_variables(
+                **stored(
                     "distortion",
-                    estimate(np.moveaxis(distortion, 2, 0)),
+                    distortion,
                     (*dims, "moment"),
-                    long_name="M times mean squared distance",
-                    units="area",
+                    "M times mean squared distance",
+                    "area",
+                    axis=2,
                 ),
-                **measured_variables(
-                    "topographic_error",
-                    estimate(topographic, axis=2),
-                    dims,
-                    long_name="topographic error",
-                ),
-                **measured_variables(
+                **stored("topographic_error", topographic, dims, "topographic error", axis=2),
+                **stored(
                     "ratio",
-                    estimate(error[:, 0] / error[:, 1], axis=1),
+                    error[:, 0] / error[:, 1],
                     ("lattice",),
-                    long_name="root mean square distance, batch over online",
+                    "root mean square distance, batch over online",
+                    axis=1,
                 ),
                 "turned": ((), turned, {"long_name": "corners turned over", "units": "1"}),
                 "corners": ((), corners, {"long_name": "corners of lattice cells", "units": "1"}),

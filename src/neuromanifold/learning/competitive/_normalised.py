@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
@@ -69,7 +70,8 @@ class NormalisedHebb(eqx.Module):
         response = params.respond(stimulus)
         new = old + jnp.asarray(self.rate, old.dtype) * response[:, None] * stimulus[None]
         new = new * jnp.sum(old, axis=1, keepdims=True) / jnp.sum(new, axis=1, keepdims=True)
-        wanted = eqx.tree_at(lambda network: network.afferents, params, old - new)
+        still = jax.tree.map(jnp.zeros_like, eqx.filter(params, eqx.is_inexact_array))
+        wanted = eqx.tree_at(lambda network: network.afferents, still, old - new)
         return wanted, aux, ResponseInfo(jnp.mean(response))
 
 
@@ -81,7 +83,7 @@ def normalised_hebb(stimuli: Callable[..., Any], rate: float) -> Process:
         rate: h > 0.
 
     Returns:
-        A process on `LearnerState`, whose `params` is the network; of it only `afferents` may be arrays.
+        A process on `LearnerState`, whose `params` is the network; of it only `afferents` change.
 
     Raises:
         ValueError: a rate outside its range.

@@ -1,8 +1,11 @@
 """Networks that organise themselves: Hebbian neurons and fields, maps, columns."""
 
+from neuromanifold.networks.selforganizing._afferents import rough_afferents as rough_afferents
+from neuromanifold.networks.selforganizing._afferents import rough_order as rough_order
 from neuromanifold.networks.selforganizing._columns import ColumnSheet as ColumnSheet
 from neuromanifold.networks.selforganizing._columns import bars as bars
 from neuromanifold.networks.selforganizing._columns import hexagonal_patch as hexagonal_patch
+from neuromanifold.networks.selforganizing._columns import random_afferents as random_afferents
 from neuromanifold.networks.selforganizing._columns import random_sheet as random_sheet
 from neuromanifold.networks.selforganizing._field import NeuralField as NeuralField
 from neuromanifold.networks.selforganizing._hebb import HebbNeuron as HebbNeuron
@@ -25,6 +28,8 @@ from neuromanifold.networks.selforganizing._map_measures import u_matrix as u_ma
 from neuromanifold.networks.selforganizing._neighbourhood import Neighbourhood as Neighbourhood
 from neuromanifold.networks.selforganizing._orientation import OrientationMap as OrientationMap
 from neuromanifold.networks.selforganizing._orientation import Pinwheels as Pinwheels
+from neuromanifold.networks.selforganizing._orientation import chance_correlation as chance_correlation
+from neuromanifold.networks.selforganizing._orientation import chance_selectivity as chance_selectivity
 from neuromanifold.networks.selforganizing._orientation import orientation_map as orientation_map
 from neuromanifold.networks.selforganizing._orientation import pinwheels as pinwheels
 from neuromanifold.networks.selforganizing._orientation import (
@@ -41,3 +46,10 @@ from neuromanifold.networks.selforganizing._retinotopy import ReceptiveFields as
 from neuromanifold.networks.selforganizing._retinotopy import TopographicRing as TopographicRing
 from neuromanifold.networks.selforganizing._retinotopy import random_ring as random_ring
 from neuromanifold.networks.selforganizing._retinotopy import receptive_fields as receptive_fields
+from neuromanifold.networks.selforganizing._retinotopy import ring_couplings as ring_couplings
+from neuromanifold.networks.selforganizing._sheet import SheetOrder as SheetOrder
+from neuromanifold.networks.selforganizing._sheet import TopographicSheet as TopographicSheet
+from neuromanifold.networks.selforganizing._sheet import random_topographic_sheet as random_topographic_sheet
+from neuromanifold.networks.selforganizing._sheet import sheet_centres as sheet_centres
+from neuromanifold.networks.selforganizing._sheet import sheet_order as sheet_order
+from neuromanifold.networks.selforganizing._sheet import sheet_places as sheet_places

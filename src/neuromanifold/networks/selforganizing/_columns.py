@@ -11,6 +11,7 @@ afferents s alone.
 
 Far above the threshold the equations are homogeneous: activity grows without bound where any of their
 solutions does. Such strengths are refused; the growth rate is measured on the equations without theta.
+Strengths are arrays: sheets of other strengths share a compiled program, and `jax.vmap` runs over them.
 
 Symbols: a decay, p, r, q strengths, theta threshold, s afferents. Time: the unit of 1/a.
 
@@ -27,6 +28,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from neuromanifold._base import check_finite, check_integer, check_real, require
@@ -54,17 +56,17 @@ class ColumnSheet(eqx.Module):
 
     Raises:
         ValueError: an argument outside its rule; excitation that exceeds decay and inhibition, so that
-            activity diverges.
+            activity diverges. Strengths that JAX traces are not checked.
     """
 
     afferents: Float[Array, "n_cells n_inputs"]
     radius: int = eqx.field(static=True)
     input_radius: int = eqx.field(static=True)
-    excitation: float = eqx.field(static=True)
-    recruitment: float = eqx.field(static=True)
-    inhibition: float = eqx.field(static=True)
-    decay: float = eqx.field(static=True)
-    threshold: float = eqx.field(static=True)
+    excitation: Float[Array, ""]
+    recruitment: Float[Array, ""]
+    inhibition: Float[Array, ""]
+    decay: Float[Array, ""]
+    threshold: Float[Array, ""]
     duration: float = eqx.field(static=True)
     n_steps: int = eqx.field(static=True)
 
@@ -74,29 +76,32 @@ class ColumnSheet(eqx.Module):
         *,
         radius: int = 7,
         input_radius: int = 2,
-        excitation: float = 0.15,
-        recruitment: float = 0.13,
-        inhibition: float = 0.13,
-        decay: float = 0.5,
-        threshold: float = 1.0,
+        excitation: Any = 0.15,
+        recruitment: Any = 0.13,
+        inhibition: Any = 0.13,
+        decay: Any = 0.5,
+        threshold: Any = 1.0,
         duration: float = 20.0,
         n_steps: int = 40,
     ) -> None:
         self.radius = check_integer("radius", radius, 1)
         self.input_radius = check_integer("input_radius", input_radius, 1)
-        self.excitation = check_real("excitation", excitation, 0)
-        self.recruitment = check_real("recruitment", recruitment, 0)
-        self.inhibition = check_real("inhibition", inhibition, 0)
-        self.decay = check_real("decay", decay, 0, open_low=True)
-        self.threshold = check_real("threshold", threshold, 0, open_low=True)
         self.duration = check_real("duration", duration, 0, open_low=True)
         self.n_steps = check_integer("n_steps", n_steps, 1)
         shape = (len(hexagonal_patch(radius)), len(hexagonal_patch(input_radius)))
         require(np.shape(afferents) == shape, "afferents", f"have shape {shape}", np.shape(afferents))
         self.afferents = nonnegative("afferents", afferents)
-        growth = _growth(self.radius, self.excitation, self.recruitment, self.inhibition, self.decay)
-        rule = f"not exceed decay and inhibition (activity would grow at the rate {growth:.3g})"
-        require(growth < _STILL * self.decay, "excitation", rule, excitation)
+        strengths = (excitation, recruitment, inhibition, decay, threshold)
+        names = ("excitation", "recruitment", "inhibition", "decay", "threshold")
+        for name, value in zip(names, strengths, strict=True):
+            if not isinstance(value, Tracer):
+                check_real(name, value, 0, open_low=name in ("decay", "threshold"))
+        if not any(isinstance(value, Tracer) for value in strengths[:4]):
+            growth = _growth(self.radius, *map(float, strengths[:4]))
+            rule = f"not exceed decay and inhibition (activity would grow at the rate {growth:.3g})"
+            require(growth < _STILL * decay, "excitation", rule, excitation)
+        arrays = (jnp.asarray(value, self.afferents.dtype) for value in strengths)
+        self.excitation, self.recruitment, self.inhibition, self.decay, self.threshold = arrays
 
     @property
     def positions(self) -> np.ndarray:
@@ -151,10 +156,26 @@ def random_sheet(
     Raises:
         ValueError: an argument outside its rule.
     """
-    total = check_real("total", total, 0, open_low=True)
     shape = (len(hexagonal_patch(radius)), len(hexagonal_patch(options.get("input_radius", 2))))
+    return ColumnSheet(random_afferents(key, shape, total), radius=radius, **options)
+
+
+def random_afferents(
+    key: Key[Array, ""], shape: tuple[int, int], total: float = 2.375
+) -> Float[Array, "n_cells n_inputs"]:
+    """Afferents uniform at random that sum to the same for each cell.
+
+    Args:
+        key: of the draw.
+        shape: (n_cells, n_inputs).
+        total: sum of the afferents of a cell, > 0.
+
+    Raises:
+        ValueError: a total that is not positive.
+    """
+    total = check_real("total", total, 0, open_low=True)
     drawn = jax.random.uniform(key, shape)
-    return ColumnSheet(total * drawn / jnp.sum(drawn, axis=1, keepdims=True), radius=radius, **options)
+    return total * drawn / jnp.sum(drawn, axis=1, keepdims=True)
 
 
 def bars(angles: Any, *, input_radius: int = 2, width: float = 0.6, total: float = 7.0) -> np.ndarray:

@@ -7,6 +7,14 @@ With responses r_k(theta) to bars at angles theta that cover a half turn,
 |z| being one minus the circular variance. Correlation at a distance d is the mean of cos 2(p_k - p_l) over
 pairs of cells that far apart: 1 where preferences agree, 0 where they are unrelated. A pinwheel is a triangle
 of neighbouring cells around which the preference turns by half a turn, one way or the other.
+
+What chance alone would show is exact. A cell's n responses dealt out over the angles at random have the mean
+square selectivity
+
+    E |z|^2 = n/(n - 1) sum (r - mean r)^2 / (sum r)^2,
+
+and n preferences dealt out over the cells at random the correlation (|sum_k e^{2 i p_k}|^2 - n)/(n (n - 1))
+at every distance.
 """
 
 from __future__ import annotations
@@ -97,6 +105,38 @@ def preference_correlation(
     counts = np.bincount(which[inside], minlength=n_bins)
     require((counts > 0).all(), "edges", "leave a pair of active cells in each bin", counts.tolist())
     return np.bincount(which[inside], alike[inside], minlength=n_bins) / counts
+
+
+def chance_selectivity(responses: Any) -> np.ndarray:
+    """Mean square selectivity of each cell's responses dealt out over the angles at random, shape (n_cells,).
+
+    Args:
+        responses: >= 0, shape (n_angles, n_cells); 0 where a cell is silent.
+
+    Raises:
+        ValueError: another shape, or negative responses.
+    """
+    r = check_finite("responses", responses).astype(np.float64)
+    require(r.ndim == 2 and len(r) >= 3, "responses", "have shape (n_angles, n_cells)", r.shape)
+    require((r >= 0).all(), "responses", "be >= 0", float(r.min()))
+    total = r.sum(axis=0)
+    spread = len(r) / (len(r) - 1) * ((r - r.mean(axis=0)) ** 2).sum(axis=0)
+    return np.where(total > 0, spread / np.where(total > 0, total, 1.0) ** 2, 0.0)
+
+
+def chance_correlation(found: OrientationMap) -> float:
+    """Correlation at any distance of the preferences of active cells, dealt out over them at random.
+
+    Args:
+        found: the preferences, of two active cells or more.
+
+    Raises:
+        ValueError: fewer active cells.
+    """
+    preference = found.preference[found.active]
+    n = len(preference)
+    require(n >= 2, "found", "have two active cells", n)
+    return float((np.abs(np.exp(2j * preference).sum()) ** 2 - n) / (n * (n - 1)))
 
 
 def pinwheels(found: OrientationMap, positions: np.ndarray) -> Pinwheels:

@@ -6,11 +6,12 @@ weights move,
 
     0 = -u_k + sum_l K_kl f(u_l) + s_k(v),     h_k = f(u_k),
 
-s_k(v) = w_k.v - tau_k, or w_k.v - b_k with a learned inhibition b_k, and the rules of single neurons are
-given this h. The rest is approached from u = s by steps u <- u + rate (-u + K f(u) + s), as many as are
-given; with K = 0 the start is the rest, and the population decouples exactly.
+s_k(v) = h_0 + w_k.v - tau_k, or h_0 + w_k.v - b_k with a learned inhibition b_k, and the rules of single
+neurons are given this h. The rest is approached from u = s by steps u <- u + rate (-u + K f(u) + s), as many
+as are given; with K = 0 the start is the rest, and the population decouples exactly.
 
-Symbols: K couplings, column index is where a signal comes from. Time: units of the decay of the weights.
+Symbols: K couplings, column index is where a signal comes from, h_0 resting level. Time: units of the decay
+of the weights.
 
 Source: Amari and Takeuchi 1978, Biol. Cybern. 29:127; Takeuchi and Amari 1979, Biol. Cybern. 35:63.
 """
@@ -45,6 +46,7 @@ class HebbPopulation(eqx.Module):
         kappa: time constant of learned inhibition, > 0.
         response: f; a step where None.
         coupling: K, shape (n_neurons, n_neurons); None for none.
+        resting: h_0, the same for all.
         settle_steps: steps by which coupled activities settle, >= 1.
         settle_rate: length of such a step, in (0, 1].
 
@@ -61,6 +63,7 @@ class HebbPopulation(eqx.Module):
 
     neurons: HebbNeuron | InhibitedNeuron
     coupling: Float[Array, "n_neurons n_neurons"] | None
+    resting: Float[Array, ""]
     settle_rate: Float[Array, ""]
     n_neurons: int = eqx.field(static=True)
     settle_steps: int = eqx.field(static=True)
@@ -75,6 +78,7 @@ class HebbPopulation(eqx.Module):
         kappa: float = 1.0,
         response: Response | None = None,
         coupling: Any = None,
+        resting: float = 0.0,
         settle_steps: int = 60,
         settle_rate: float = 0.5,
     ):
@@ -102,6 +106,7 @@ class HebbPopulation(eqx.Module):
             matrix = check_finite("coupling", coupling)
             require(matrix.shape == (n, n), "coupling", f"have shape {(n, n)}", matrix.shape)
             self.coupling = jnp.asarray(matrix, jnp.result_type(float))
+        self.resting = jnp.asarray(check_real("resting", resting), jnp.result_type(float))
         self.settle_steps = check_integer("settle_steps", settle_steps, 1)
         rate = check_real("settle_rate", settle_rate, 0.0, 1.0, open_low=True)
         self.settle_rate = jnp.asarray(rate, jnp.result_type(float))
@@ -131,6 +136,7 @@ class HebbPopulation(eqx.Module):
     ) -> Float[Array, "n_points n_neurons"]:
         """The activity h of every neuron for every input, settled where they are coupled."""
         drive = jax.vmap(lambda neuron, w: neuron.fields(w, points), out_axes=1)(self.neurons, weights)
+        drive = drive + self.resting.astype(drive.dtype)
         response = self.neurons.response
         if self.coupling is None:
             return response(drive)

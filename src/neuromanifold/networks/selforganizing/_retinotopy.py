@@ -10,6 +10,8 @@ of neighbouring inputs makes receptive fields whose centres run along the ring. 
 they form a continuous map; where it reaches little further than excitation, two places fire for one blob, and
 the map breaks into columns with jumps between them.
 
+The couplings are an array: rings of other strengths share a compiled program, and `jax.vmap` runs over them.
+
 This is a linear-threshold form of the nerve field with learning afferents, whose continuous maps Takeuchi and
 Amari showed to lose stability to columnar microstructures.
 
@@ -26,11 +28,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from neuromanifold._base import check_finite, check_integer, check_real, require
 from neuromanifold.dynamics import Flow
-from neuromanifold.networks.selforganizing._afferents import nonnegative
+from neuromanifold.networks.selforganizing._afferents import nonnegative, rough_afferents, rough_order
 from neuromanifold.networks.selforganizing._columns import growth_rate
 
 
@@ -48,14 +51,11 @@ class TopographicRing(eqx.Module):
 
     Raises:
         ValueError: an argument outside its rule; excitation that exceeds decay and inhibition, so that
-            activity diverges.
+            activity diverges. Strengths that JAX traces are not checked.
     """
 
     afferents: Float[Array, "n_cells n_inputs"]
-    excitation: float = eqx.field(static=True)
-    excitation_width: float = eqx.field(static=True)
-    inhibition: float = eqx.field(static=True)
-    inhibition_width: float = eqx.field(static=True)
+    couplings: Float[Array, "n_cells n_cells"]
     duration: float = eqx.field(static=True)
     n_steps: int = eqx.field(static=True)
 
@@ -63,37 +63,35 @@ class TopographicRing(eqx.Module):
         self,
         afferents: Any,
         *,
-        excitation: float = 0.9,
-        excitation_width: float = 0.05,
-        inhibition: float = 3.0,
-        inhibition_width: float = 0.3,
+        excitation: Any = 0.9,
+        excitation_width: Any = 0.05,
+        inhibition: Any = 3.0,
+        inhibition_width: Any = 0.3,
         duration: float = 12.0,
         n_steps: int = 40,
     ) -> None:
-        self.excitation = check_real("excitation", excitation, 0)
-        self.excitation_width = check_real("excitation_width", excitation_width, 0, 0.5, open_low=True)
-        self.inhibition = check_real("inhibition", inhibition, 0)
-        self.inhibition_width = check_real("inhibition_width", inhibition_width, 0, 0.5, open_low=True)
         self.duration = check_real("duration", duration, 0, open_low=True)
         self.n_steps = check_integer("n_steps", n_steps, 1)
         shape = np.shape(afferents)
         require(len(shape) == 2 and min(shape) >= 3, "afferents", "have shape (n_cells, n_inputs)", shape)
         self.afferents = nonnegative("afferents", afferents)
-        growth = _growth(
-            shape[0], self.excitation, self.excitation_width, self.inhibition, self.inhibition_width
-        )
-        rule = f"not exceed decay and inhibition (activity would grow at the rate {growth:.3g})"
-        require(growth < -1e-3, "excitation", rule, excitation)
-
-    @property
-    def couplings(self) -> np.ndarray:
-        """W between all cells, shape (n_cells, n_cells)."""
-        n = self.afferents.shape[0]
-        return _couplings(n, self.excitation, self.excitation_width, self.inhibition, self.inhibition_width)
+        strengths = (excitation, excitation_width, inhibition, inhibition_width)
+        names = ("excitation", "excitation_width", "inhibition", "inhibition_width")
+        for name, value in zip(names, strengths, strict=True):
+            if not isinstance(value, Tracer):
+                wide = name.endswith("width")
+                check_real(name, value, 0, 0.5 if wide else None, open_low=wide)
+        traced = any(isinstance(value, Tracer) for value in strengths)
+        made = ring_couplings(shape[0], *strengths, xp=jnp if traced else np)
+        self.couplings = jnp.asarray(made, self.afferents.dtype)
+        if not traced:
+            growth = _growth(shape[0], *map(float, strengths))
+            rule = f"not exceed decay and inhibition (activity would grow at the rate {growth:.3g})"
+            require(growth < -1e-3, "excitation", rule, excitation)
 
     def velocity(self, stimulus: Float[Array, " n_inputs"], state: Float[Array, " n_cells"]) -> Array:
         """Time derivative of u under a stimulus."""
-        lateral = jnp.asarray(self.couplings, state.dtype) @ jnp.maximum(state, 0)
+        lateral = self.couplings @ jnp.maximum(state, 0)
         return lateral + self.afferents @ stimulus - state
 
     def flow(self, stimulus: Float[Array, " n_inputs"]) -> Flow:
@@ -102,11 +100,28 @@ class TopographicRing(eqx.Module):
 
     def respond(self, stimulus: Float[Array, " n_inputs"]) -> Float[Array, " n_cells"]:
         """Activity that a stimulus evokes in the time T, the largest being 1 (0 where all are silent)."""
-        stimulus = jnp.asarray(stimulus, self.afferents.dtype)
-        dt, start = self.duration / self.n_steps, jnp.zeros(self.afferents.shape[0], self.afferents.dtype)
-        end = jax.lax.fori_loop(0, self.n_steps, lambda _, u: u + dt * self.velocity(stimulus, u), start)
-        fired = jnp.maximum(end, 0)
-        return fired / jnp.maximum(jnp.max(fired), jnp.finfo(fired.dtype).tiny)
+        drive = self.afferents @ jnp.asarray(stimulus, self.afferents.dtype)
+        return settled(self.couplings, drive, self.duration, self.n_steps)
+
+
+def settled(
+    couplings: Float[Array, "n_cells n_cells"], drive: Float[Array, " n_cells"], duration: float, n_steps: int
+) -> Float[Array, " n_cells"]:
+    """f(u) at the time T from rest by Euler's rule, divided by its largest (0 where all are silent).
+
+    Args:
+        couplings: W.
+        drive: what comes through the afferents.
+        duration: T.
+        n_steps: steps of Euler's rule.
+    """
+    dt = duration / n_steps
+
+    def step(_: Any, u: Array) -> Array:
+        return u + dt * (couplings @ jnp.maximum(u, 0) + drive - u)
+
+    fired = jnp.maximum(jax.lax.fori_loop(0, n_steps, step, jnp.zeros_like(drive)), 0)
+    return fired / jnp.maximum(jnp.max(fired), jnp.finfo(fired.dtype).tiny)
 
 
 class ReceptiveFields(NamedTuple):
@@ -163,12 +178,9 @@ def random_ring(
         ValueError: an argument outside its rule.
     """
     n_cells, n_inputs = check_integer("n_cells", n_cells, 3), check_integer("n_inputs", n_inputs, 3)
-    check_real("order", order, 0)
-    check_real("order_width", order_width, 0, open_low=True)
-    apart = _apart(np.arange(n_cells)[:, None] / n_cells - np.arange(n_inputs)[None] / n_inputs)
-    rough = order * np.exp(-(apart**2) / (2 * order_width**2))
-    drawn = jax.random.uniform(key, (n_cells, n_inputs)) + jnp.asarray(rough, float)
-    return TopographicRing(drawn / jnp.sum(drawn, axis=1, keepdims=True), **options)
+    cells, inputs = (np.arange(n)[:, None] / n for n in (n_cells, n_inputs))
+    rough = rough_order(cells, inputs, closed=True, order=order, order_width=order_width)
+    return TopographicRing(rough_afferents(key, jnp.asarray(rough, float)), **options)
 
 
 def _apart(offsets: np.ndarray) -> np.ndarray:
@@ -176,18 +188,29 @@ def _apart(offsets: np.ndarray) -> np.ndarray:
     return np.abs(offsets - np.rint(offsets))
 
 
-@functools.lru_cache(maxsize=64)
-def _couplings(n: int, p: float, w_e: float, q: float, w_i: float) -> np.ndarray:
-    apart = _apart((np.arange(n)[:, None] - np.arange(n)[None]) / n)
-    bells = [np.exp(-(apart**2) / (2 * width**2)) for width in (w_e, w_i)]
+def ring_couplings(
+    n_cells: int, excitation: Any, excitation_width: Any, inhibition: Any, inhibition_width: Any, xp: Any = np
+) -> Any:
+    """W(x_k - x_l) between all cells of a ring, a difference of two Gaussians whose rows sum to p and to q.
+
+    Args:
+        n_cells: cells.
+        excitation: p.
+        excitation_width: w_e, in lengths of the ring.
+        inhibition: q.
+        inhibition_width: w_i.
+        xp: what computes: `numpy`, or `jax.numpy` for strengths that are traced.
+    """
+    apart = _apart((np.arange(n_cells)[:, None] - np.arange(n_cells)[None]) / n_cells)
+    bells = [xp.exp(-(apart**2) / (2 * width**2)) for width in (excitation_width, inhibition_width)]
     near, far = (bell / bell.sum(axis=1, keepdims=True) for bell in bells)
-    return p * near - q * far
+    return excitation * near - inhibition * far
 
 
 @functools.lru_cache(maxsize=256)
 def _growth(n: int, p: float, w_e: float, q: float, w_i: float) -> float:
     """Largest rate of growth without input: of the whole ring, of one place, of random activity."""
-    w = _couplings(n, p, w_e, q, w_i)
+    w = ring_couplings(n, p, w_e, q, w_i)
     random = np.random.default_rng(0)
     place = np.exp(-(_apart(np.arange(n) / n) ** 2) / (2 * w_e**2))
     state = np.stack([np.ones(n), place, random.uniform(size=n), random.uniform(size=n) ** 8], 1)

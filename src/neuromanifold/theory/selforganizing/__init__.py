@@ -1,4 +1,4 @@
-"""Theory of self-organisation: equilibria of Hebbian neurons, bumps of fields, magnification of maps."""
+"""Theory of self-organisation: equilibria of Hebbian neurons, bumps of fields, maps and their columns."""
 
 from neuromanifold.theory.selforganizing._bumps import Bump as Bump
 from neuromanifold.theory.selforganizing._bumps import bump_widths as bump_widths
@@ -29,3 +29,11 @@ from neuromanifold.theory.selforganizing._magnification import second_moment as 
 from neuromanifold.theory.selforganizing._magnification import settled_map as settled_map
 from neuromanifold.theory.selforganizing._quantisation import least_distortion as least_distortion
 from neuromanifold.theory.selforganizing._quantisation import square_distortion as square_distortion
+from neuromanifold.theory.selforganizing._rough_order import mean_step as mean_step
+from neuromanifold.theory.selforganizing._rough_order import rough_deviation as rough_deviation
+from neuromanifold.theory.selforganizing._topography import OrderedMap as OrderedMap
+from neuromanifold.theory.selforganizing._topography import band_width as band_width
+from neuromanifold.theory.selforganizing._topography import hat_kernel as hat_kernel
+from neuromanifold.theory.selforganizing._topography import learning_kernel as learning_kernel
+from neuromanifold.theory.selforganizing._topography import ordered_map as ordered_map
+from neuromanifold.theory.selforganizing._topography import sharp_wave_rate as sharp_wave_rate
