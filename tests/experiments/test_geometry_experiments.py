@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import xarray as xr
 
 from neuromanifold.experiments.geometry import (
     CarriedCurvature,
@@ -29,11 +28,6 @@ SMALL = {
     "dynamical-isometry": DynamicalIsometry(),
     "trainable-depth": TrainableDepth(),
 }
-
-
-@pytest.fixture(scope="module")
-def records(reproduced) -> dict[str, xr.Dataset]:
-    return {name: reproduced(experiment) for name, experiment in SMALL.items()}
 
 
 @pytest.mark.parametrize("name", list(SMALL))

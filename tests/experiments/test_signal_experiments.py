@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from neuromanifold.evidence import UndecidedError
 from neuromanifold.experiments.signals import OrderChaos, SignalCorrelation, SignalLength
@@ -14,11 +13,6 @@ SMALL = {
     "signal-correlation": SignalCorrelation(),
     "order-chaos": OrderChaos(),
 }
-
-
-@pytest.fixture(scope="module")
-def records(reproduced) -> dict[str, xr.Dataset]:
-    return {name: reproduced(experiment) for name, experiment in SMALL.items()}
 
 
 @pytest.mark.parametrize("name", list(SMALL))

@@ -20,11 +20,6 @@ SMALL = {
 }
 
 
-@pytest.fixture(scope="module")
-def records(reproduced):
-    return {name: reproduced(experiment) for name, experiment in SMALL.items()}
-
-
 @pytest.mark.parametrize("name", list(SMALL))
 def test_claims_hold_and_figures_are_drawn(records, labelled, name):
     claims = SMALL[name].claims(records[name])
