@@ -111,10 +111,21 @@ def test_divergence_rests_where_likelihood_does():
 
 def test_unmixing_and_whitening():
     mixing = RANDOM.normal(size=(3, 3))
-    scaled = np.diag([2.0, -1.0, 0.5])[[2, 0, 1]] @ np.linalg.inv(mixing)
-    assert unmixing_error(scaled, mixing) < 1e-12
+    left, sizes, right = np.linalg.svd(mixing)
+    rotated = np.diag([2.0, -1.0, 0.5])[[2, 0, 1]] @ (left @ right).T
+    assert unmixing_error(rotated, 3.0 * left @ right) < 1e-12
+    # Of whitened data the same couplings separate sources that B mixes, and of the data themselves do not.
+    assert unmixing_error(rotated, mixing, whiten=True) < 1e-12
+    with pytest.raises(ValueError, match="orthogonal up to a factor, or whiten be True"):
+        unmixing_error(rotated, mixing)
+    with pytest.raises(ValueError, match="be square and regular to be whitened"):
+        unmixing_error(rotated, left @ np.diag([1.0, 1.0, 0.0]) @ right, whiten=True)
     assert unmixing_error(np.ones((2, 2)), np.eye(2)) == 1.0
     points, matrix = whitened(RANDOM.normal(size=(500, 3)) @ mixing.T + 5)
+    # The symmetric whitening of B s is (B B^T)^(-1/2) up to sampling, in which sources are rotated.
+    sources = np.random.default_rng(1).uniform(-(3**0.5), 3**0.5, size=(4000, 3))
+    turned = whitened(sources @ mixing.T)[1] @ mixing
+    np.testing.assert_allclose(turned, left @ right, atol=5 * sizes[0] / sizes[-1] / 4000**0.5)
     np.testing.assert_allclose(points.T @ points / 500, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-14)
 

@@ -180,21 +180,35 @@ def _check_regular(r: np.ndarray) -> None:
         left = left - np.outer(left[:, i], left[i]) / left[i, i]
 
 
-def unmixing_error(couplings: Any, mixing: Any) -> float:
+def unmixing_error(couplings: Any, mixing: Any, *, whiten: bool = False) -> float:
     """Amari's index of W B: 0 for a permutation with scales and signs, at most 1.
+
+    A machine at rest reports sources s of unit variance one by one, W = O D S B^-1, only where the columns
+    of B are orthogonal and of equal length, as those of whitened data v = (B B^T)^(-1/2) B s are.
 
     Args:
         couplings: W, shape (k, n).
         mixing: B, shape (n, k).
+        whiten: W was learned from whitened data (`whitened`); B is that of the data before, and square.
 
     Raises:
-        ValueError: shapes that do not fit, k < 2, or a row or column of zeros.
+        ValueError: shapes that do not fit, k < 2, a row or column of zeros, or a mixing that is not
+            orthogonal up to a factor (singular, with `whiten`).
 
     Source: Amari, Cichocki and Yang 1996, NIPS 8:757.
     """
     w, b = check_finite("couplings", couplings), check_finite("mixing", mixing)
     fits = w.ndim == 2 and b.shape == w.shape[::-1] and len(w) >= 2
     require(fits, "mixing", f"have shape {w.shape[::-1]} with k >= 2", b.shape)
+    left, sizes, right = np.linalg.svd(b.astype(np.float64), full_matrices=False)
+    if whiten:
+        full = len(b) == len(w) and sizes[-1] > 1e-12 * sizes[0]
+        require(full, "mixing", "be square and regular to be whitened", b)
+        b = left @ right
+    else:
+        equal = sizes[0] - sizes[-1] <= 1e-3 * sizes[0]
+        rule = "be orthogonal up to a factor, or whiten be True with couplings learned from whitened data"
+        require(equal, "mixing", rule, b)
     p = np.abs(w @ b)
     require(
         p.max(0).min() > 0 and p.max(1).min() > 0, "couplings", "leave no unit or source without weight", w
