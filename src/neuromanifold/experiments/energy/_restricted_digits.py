@@ -320,7 +320,7 @@ class RestrictedDigits:
             theory(left, steps, shown.mean[index], index, linewidth=0.9)
             simulation(left, steps, shown.mean[index], shown.standard_error[index], index, label=str(rule))
         left.set(xlabel="step of learning", ylabel="log likelihood of a digit (nats)")
-        left.legend(fontsize="small", loc="lower right")
+        left.legend(fontsize="small", loc="center right")
         found = read_measured(record, "log_partition")
         off = found.mean - record["log_partition_expected"].values
         place = np.arange(len(off))

@@ -272,6 +272,7 @@ class RetinotopicSheet:
             _net(axis, centres.reshape(self.side, self.side, 2), kind == "torus")
             axis.set_title(f"{kind}, {time} learning", fontsize="medium")
         right = axes[0, 3]
+        right.set_yscale("log")
         for index, time in enumerate(record["time"].values):
             step = read_measured(record.sel(time=time), "step")
             simulation(right, [0, 1], step.mean, step.standard_error, index, label=f"{time} learning")
@@ -282,8 +283,7 @@ class RetinotopicSheet:
         right.set_xticks([0, 1], list(_KINDS))
         right.set(
             xlim=(-0.5, 1.5),
-            ylim=(None, 1.5),
-            yscale="log",
+            ylim=(0.3 * min(float(record["step"].min()), float(record["even"])), 20.0),
             xlabel="kind of sheet",
             ylabel="squared distance of neighbours (sides²)",
         )

@@ -88,12 +88,11 @@ _JUMP = 4
         ),
         sources=("takeuchiamari1979", "amaritakeuchi1978"),
         caption=(
-            "Left: rate at which waves along the map grow or fade, against their number; where some "
-            "grow fast, "
-            "pairs of them drive the slow ones with short waves. Second: the fastest "
-            "of them against the strength of inhibition; dashed: where columns begin if cells have a "
-            "threshold. Right: centre of the cells "
-            "that each blob excites, after learning, at the weakest and the strongest competition."
+            "Left: rate at which waves along the map grow or fade, against their number; where some grow "
+            "fast, pairs of them drive the slow ones with short waves. Second: the fastest of them against "
+            "the strength of inhibition; dashed: where columns begin if cells have a threshold. Right: "
+            "centre of the cells that each blob excites, after learning, at the weakest and the strongest "
+            "competition."
         ),
     ),
     full={"n_cells": 96, "n_maps": 12, "competition": (0.6, 1.0, 1.4, 1.8, 2.1, 2.3, 2.6), "n_looks": 50},
@@ -334,7 +333,8 @@ class TopographicColumns:
             simulation(left, _WAVES, shown.mean, shown.standard_error, index)
         left.axhline(0.0, color="0.6", linewidth=0.8)
         left.set(xlabel="waves on the ring", ylabel="rate of growth (1/decay time)")
-        left.legend(frameon=False, fontsize="small")
+        left.margins(y=0.3)
+        left.legend(frameon=False, fontsize="small", loc="upper center", ncols=2)
         strengths = record["competition"].values
         best = record["rate_expected"].values.argmax(axis=1)
         every = np.arange(len(strengths))
