@@ -154,7 +154,9 @@ def _limit(
             "their examples. Their tangent kernel, which says how the outputs answer to a step, scatters "
             "from network to network as one over the root of the width about the kernel of infinite width. "
             "During training it drifts far less, as one over the width, so that the errors follow a linear "
-            "law with the kernel at the start, and outputs on new inputs are those of a linear model. X"
+            "law with the kernel at the start, and outputs on new inputs are those of a linear model. Over "
+            "many networks the outputs after training, extrapolated to infinite width, have the mean that "
+            "theory predicts."
         ),
         equations=(
             ("Tangent kernel", r"K(x, x') = \partial_\theta f(x) \cdot \partial_\theta f(x')"),
