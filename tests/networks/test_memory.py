@@ -275,6 +275,20 @@ def test_threshold_network_never_climbs_and_stays_at_zero_field(key):
     assert np.array_equal(run(asynchronous(idle), key, [0, 1, 1, 0], 3).state, [0, 1, 1, 0])
 
 
+@pytest.mark.parametrize("updates, n_steps", [(2, 13), (13, 2), (26, 1)])
+def test_many_updates_a_step_are_single_ones_one_after_the_other(updates, n_steps):
+    key = jax.random.key(3)
+    memory = Hopfield(draw(5, 4, 10))
+    cues = draw(6, 50, 10)
+    by_one, by_many = (
+        run(asynchronous(memory, "sequential", u), key, cues, n, observe_info=changed)
+        for u, n in ((1, 26), (updates, n_steps))
+    )
+    np.testing.assert_array_equal(by_many.state, by_one.state)
+    np.testing.assert_array_equal(by_many.infos.sum(0), by_one.infos.sum(0))
+    assert (by_one.infos[10:].sum(0) > 0).any()
+
+
 BAD_NETWORKS = [
     (lambda: Hopfield([[1, 0, -1]]), "patterns must hold only -1 and \\+1, got .*0"),
     (lambda: Hopfield(np.ones(5, np.int8)), "patterns must have shape"),
