@@ -77,7 +77,7 @@ _RARE = 1e-6
             "probability."
         ),
     ),
-    full={"n_nodes": 40, "n_starts": 10},
+    full={"n_nodes": 32, "n_starts": 10},
 )
 class SparseSources:
     """Ends of learning on exactly weighted data."""
@@ -312,6 +312,11 @@ class _Biased(eqx.Module):
         moves = jnp.concatenate([change.couplings.ravel(), change.visible_bias, change.hidden_bias])
         return moves, learning.log_likelihood(machine)
 
+    @eqx.filter_jit
+    def slope_of_case(self, number: Array, flat: Array) -> Array:
+        """Derivative of the velocity of one case in its state."""
+        return jax.jacfwd(lambda x: self.of_case(number, x)[0])(flat)
+
 
 class _Rest(NamedTuple):
     """Where a flow comes to rest, what still moves there, the largest rate of change, the likelihood."""
@@ -327,7 +332,10 @@ def _at_rest(velocity: _Biased, number: int, start: np.ndarray) -> _Rest:
         moves, likelihood = velocity.of_case(jnp.asarray(number), jnp.asarray(x))
         return np.asarray(moves), float(likelihood)
 
-    x = optimize.root(lambda x: at(x)[0], start, tol=1e-13).x
-    jacobian: Any = optimize.approx_fprime(x, lambda x: at(x)[0])
+    def slope(x: np.ndarray) -> np.ndarray:
+        return np.asarray(velocity.slope_of_case(jnp.asarray(number), jnp.asarray(x)))
+
+    x = optimize.root(lambda x: at(x)[0], start, jac=slope, tol=1e-13).x
+    jacobian: Any = slope(x)
     moves, likelihood = at(x)
     return _Rest(x, float(np.abs(moves).max()), float(np.linalg.eigvals(jacobian).real.max()), likelihood)
