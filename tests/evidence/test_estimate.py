@@ -150,6 +150,7 @@ def test_estimates_move_with_units(samples, scale, shift):
         (lambda: estimate([1.0, np.nan]), "samples must be finite"),
         (lambda: estimate([1.0, 2.0], axis=1), "axis must name one of the 1 axes"),
         (lambda: estimate([1.0, 2.0], least=-1.0), "least must be a number >= 0"),
+        (lambda: estimate([1.0, 2.0], least=[0.1, 0.1]), r"least must fit the shape \(\)"),
         (lambda: Estimate(np.inf, 0.1, 3), "mean must be finite"),
         (lambda: Estimate(np.asarray(1.0), np.asarray(-1.0), 5), "standard_error must be >= 0"),
         (lambda: Estimate(np.asarray(1.0), np.asarray(0.1), 0), "n must be >= 1"),

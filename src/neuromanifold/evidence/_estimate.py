@@ -16,12 +16,13 @@ def estimate(samples: ArrayLike, axis: int = 0, least: ArrayLike = 0.0) -> Estim
     Args:
         samples: array with n >= 2 independent repetitions along `axis`; other axes are kept.
         axis: the axis of repetitions.
-        least: smallest standard error to claim, >= 0, shaped as what is kept. Samples that are all alike
-            because no failure was seen among N trials do not rule one out in 1/N.
+        least: smallest standard error to claim, >= 0, of a shape that broadcasts to what is kept. Samples
+            that are all alike because no failure was seen among N trials do not rule one out in 1/N.
 
     Raises:
         UndecidedError: fewer than two samples.
-        EvidenceError: a sample is not finite, or `least` is no number >= 0.
+        EvidenceError: a sample is not finite, or `least` is no number >= 0
+            or does not fit.
     """
     array = np.asarray(samples, dtype=np.float64)
     if array.ndim and not -array.ndim <= axis < array.ndim:
@@ -31,10 +32,13 @@ def estimate(samples: ArrayLike, axis: int = 0, least: ArrayLike = 0.0) -> Estim
     n = array.shape[axis] if array.ndim else 1
     if n < 2:
         raise UndecidedError(f"samples must hold at least 2 repetitions to have a standard error, got {n}.")
-    smallest = np.asarray(least, dtype=np.float64)
+    smallest, mean = np.asarray(least, dtype=np.float64), array.mean(axis)
     if not np.all(np.isfinite(smallest) & (smallest >= 0)):
         raise EvidenceError(f"least must be a number >= 0, got {least!r}.")
-    return Estimate(array.mean(axis), np.maximum(array.std(axis, ddof=1) / math.sqrt(n), smallest), n)
+    lengths = zip(reversed(smallest.shape), reversed(mean.shape), strict=False)
+    if smallest.ndim > mean.ndim or any(k not in (1, m) for k, m in lengths):
+        raise EvidenceError(f"least must fit the shape {mean.shape} of what is kept, got {smallest.shape}.")
+    return Estimate(mean, np.maximum(array.std(axis, ddof=1) / math.sqrt(n), smallest), n)
 
 
 def proportion(successes: int, n: int) -> Estimate:

@@ -47,8 +47,6 @@ from neuromanifold.theory.energy import (
     restricted_log_weight,
 )
 
-# Grey level, of 255, above which a pixel is on.
-_INK = 100
 _N_SHOWN = 18
 # Couplings, visible and hidden biases.
 _Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -97,6 +95,7 @@ class RestrictedDigits:
     """Contrastive divergence and persistent chains, judged by exact sums."""
 
     side: int = parameter(8, doc="side of a picture, a divisor of 24", unit="pixels", low=4, high=24)
+    ink: int = parameter(100, doc="grey level above which a pixel is on", low=0, high=254)
     n_hidden: int = parameter(8, doc="hidden units", low=2, high=16)
     batch_size: int = parameter(50, doc="digits of a step, and persistent chains", low=10)
     n_cd: tuple[int, ...] = parameter((1,), doc="Gibbs steps k of CD-k, rising from 1", unit="steps", low=1)
@@ -122,7 +121,7 @@ class RestrictedDigits:
         inner = load_mnist_subset().images[:, 2:26, 2:26]
         block = 24 // self.side
         grey = inner.reshape(-1, self.side, block, self.side, block).mean((2, 4))
-        on = (grey.reshape(len(grey), -1) > _INK).astype(np.float32)
+        on = (grey.reshape(len(grey), -1) > self.ink).astype(np.float32)
         return on[np.arange(len(on)) % 5 != 0], on[::5]
 
     def predict(self) -> xr.Dataset:

@@ -1,4 +1,4 @@
-"""Connections from the inputs to the cells of sheets and rings."""
+"""Connections from the inputs to the cells of sheets and rings, and checks of those between cells."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from neuromanifold._base import check_finite, check_real, require
@@ -26,6 +27,39 @@ def nonnegative(name: str, afferents: Any) -> Float[Array, "n_cells n_inputs"]:
         afferents = check_finite(name, afferents)
         require((afferents >= 0).all(), name, "be >= 0", float(afferents.min()))
     return jnp.asarray(afferents, float)
+
+
+def known_strength(name: str, value: Any, high: float | None = None, *, positive: bool = False) -> bool:
+    """Whether a strength is known, and not traced by JAX; a known one is checked.
+
+    Args:
+        name: what it is, for the message.
+        value: a number >= 0.
+        high: its largest value, if there is one.
+        positive: 0 is refused.
+
+    Raises:
+        ValueError: a known value outside its range.
+    """
+    if isinstance(value, Tracer):
+        return False
+    check_real(name, value, 0, high, open_low=positive)
+    return True
+
+
+def refuse_growth(excitation: Any, growth: float, limit: float) -> None:
+    """Refuse excitation by which activity without input would grow.
+
+    Args:
+        excitation: p.
+        growth: rate at which activity grows.
+        limit: what the rate must stay below.
+
+    Raises:
+        ValueError: a rate that is not below the limit.
+    """
+    rule = f"not exceed decay and inhibition (activity would grow at the rate {growth:.3g})"
+    require(growth < limit, "excitation", rule, excitation)
 
 
 def rough_order(

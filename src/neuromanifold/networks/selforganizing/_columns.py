@@ -28,12 +28,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from neuromanifold._base import check_finite, check_integer, check_real, require
 from neuromanifold.dynamics import Flow
-from neuromanifold.networks.selforganizing._afferents import nonnegative
+from neuromanifold.networks.selforganizing._afferents import known_strength, nonnegative, refuse_growth
 
 # Growth rates below this, in units of the decay, are rounding.
 _STILL = 1e-3
@@ -93,13 +92,12 @@ class ColumnSheet(eqx.Module):
         self.afferents = nonnegative("afferents", afferents)
         strengths = (excitation, recruitment, inhibition, decay, threshold)
         names = ("excitation", "recruitment", "inhibition", "decay", "threshold")
-        for name, value in zip(names, strengths, strict=True):
-            if not isinstance(value, Tracer):
-                check_real(name, value, 0, open_low=name in ("decay", "threshold"))
-        if not any(isinstance(value, Tracer) for value in strengths[:4]):
-            growth = _growth(self.radius, *map(float, strengths[:4]))
-            rule = f"not exceed decay and inhibition (activity would grow at the rate {growth:.3g})"
-            require(growth < _STILL * decay, "excitation", rule, excitation)
+        known = [
+            known_strength(name, value, positive=name in ("decay", "threshold"))
+            for name, value in zip(names, strengths, strict=True)
+        ]
+        if all(known[:4]):
+            refuse_growth(excitation, _growth(self.radius, *map(float, strengths[:4])), _STILL * decay)
         arrays = (jnp.asarray(value, self.afferents.dtype) for value in strengths)
         self.excitation, self.recruitment, self.inhibition, self.decay, self.threshold = arrays
 

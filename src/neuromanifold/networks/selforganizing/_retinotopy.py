@@ -28,12 +28,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from neuromanifold._base import check_finite, check_integer, check_real, require
 from neuromanifold.dynamics import Flow
-from neuromanifold.networks.selforganizing._afferents import nonnegative, rough_afferents, rough_order
+from neuromanifold.networks.selforganizing._afferents import (
+    known_strength,
+    nonnegative,
+    refuse_growth,
+    rough_afferents,
+    rough_order,
+)
 from neuromanifold.networks.selforganizing._columns import growth_rate
 
 
@@ -77,17 +82,16 @@ class TopographicRing(eqx.Module):
         self.afferents = nonnegative("afferents", afferents)
         strengths = (excitation, excitation_width, inhibition, inhibition_width)
         names = ("excitation", "excitation_width", "inhibition", "inhibition_width")
-        for name, value in zip(names, strengths, strict=True):
-            if not isinstance(value, Tracer):
-                wide = name.endswith("width")
-                check_real(name, value, 0, 0.5 if wide else None, open_low=wide)
-        traced = any(isinstance(value, Tracer) for value in strengths)
-        made = ring_couplings(shape[0], *strengths, xp=jnp if traced else np)
+        wide = (False, True, False, True)
+        each = [
+            known_strength(name, value, 0.5 if is_width else None, positive=is_width)
+            for name, value, is_width in zip(names, strengths, wide, strict=True)
+        ]
+        known = all(each)
+        made = ring_couplings(shape[0], *strengths, xp=np if known else jnp)
         self.couplings = jnp.asarray(made, self.afferents.dtype)
-        if not traced:
-            growth = _growth(shape[0], *map(float, strengths))
-            rule = f"not exceed decay and inhibition (activity would grow at the rate {growth:.3g})"
-            require(growth < -1e-3, "excitation", rule, excitation)
+        if known:
+            refuse_growth(excitation, _growth(shape[0], *map(float, strengths)), -1e-3)
 
     def velocity(self, stimulus: Float[Array, " n_inputs"], state: Float[Array, " n_cells"]) -> Array:
         """Time derivative of u under a stimulus."""

@@ -29,12 +29,17 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from neuromanifold._base import check_finite, check_integer, check_real, require
 from neuromanifold.dynamics import Flow
-from neuromanifold.networks.selforganizing._afferents import nonnegative, rough_afferents, rough_order
+from neuromanifold.networks.selforganizing._afferents import (
+    known_strength,
+    nonnegative,
+    refuse_growth,
+    rough_afferents,
+    rough_order,
+)
 from neuromanifold.networks.selforganizing._columns import growth_rate
 from neuromanifold.networks.selforganizing._retinotopy import settled
 
@@ -80,10 +85,8 @@ class TopographicSheet(eqx.Module):
         n_steps: int = 40,
     ) -> None:
         rows, columns = _checked_shape("shape", shape)
-        strengths = {"excitation": excitation, "inhibition": inhibition}
-        traced = [name for name, value in strengths.items() if isinstance(value, Tracer)]
-        for name in strengths.keys() - traced:
-            check_real(name, strengths[name], 0)
+        strengths = (("excitation", excitation), ("inhibition", inhibition))
+        known = [known_strength(name, value) for name, value in strengths]
         w_e = check_real("excitation_width", excitation_width, 0, 0.5, open_low=True)
         w_i = check_real("inhibition_width", inhibition_width, 0, 1.0, open_low=True)
         self.duration = check_real("duration", duration, 0, open_low=True)
@@ -96,10 +99,9 @@ class TopographicSheet(eqx.Module):
             np.kron(_weights(rows, width, closed), _weights(columns, width, closed)) for width in (w_e, w_i)
         )
         w = excitation * near - inhibition * far
-        if not traced:
+        if all(known):
             growth = _growth(np.asarray(w), float(excitation) + float(inhibition), near)
-            rule = f"not exceed decay and inhibition (activity would grow at the rate {growth:.3g})"
-            require(growth < -1e-3, "excitation", rule, excitation)
+            refuse_growth(excitation, growth, -1e-3)
         self.couplings = jnp.asarray(w, self.afferents.dtype)
 
     def flow(self, stimulus: Float[Array, " n_inputs"]) -> Flow:
