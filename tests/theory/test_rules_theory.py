@@ -1,5 +1,7 @@
 """Gardner's bound, first steps, sparse coding: equations hold, limits come out, mutants do not pass."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,6 +25,7 @@ from neuromanifold.theory.memory import (
     sparse_branch,
     sparse_capacity,
     sparse_capacity_asymptote,
+    sparse_finite_step,
     sparse_first_step,
     sparse_retrieval,
 )
@@ -207,9 +210,77 @@ def test_control_of_the_first_step_keeps_the_activity():
     assert float(again.hits) == pytest.approx(float(step.hits[0]))
 
 
+@pytest.mark.parametrize("threshold", [-0.19, 0.06, 0.31])
+def test_finite_step_by_enumeration(threshold):
+    """All pairs of other patterns of four ones among eight units, cue of two ones and a zero."""
+    n, n_ones, f = 8, 4, 0.5
+    rows = np.zeros((70, n))
+    for row, places in zip(rows, itertools.combinations(range(n), n_ones), strict=True):
+        row[list(places)] = 1
+    pattern, cue = np.array([1, 1, 1, 1, 0, 0, 0, 0.0]), np.array([1, 1, 0, 0, 1, 0, 0, 0.0])
+
+    def field(each):
+        return (each - f) * (((each - f) * cue).sum(-1, keepdims=True) - (each - f) * cue) / (n * f * (1 - f))
+
+    fields = field(pattern) + field(rows)[:, None] + field(rows)
+    assert np.abs(fields - threshold).min() > 0.02  # no field is equal to the threshold
+    fires = (fields > threshold).mean((0, 1))
+    step = sparse_finite_step(n, 3, n_ones, 2, 1, threshold)
+    assert step.hits == pytest.approx(fires[:4].mean(), abs=1e-6)
+    assert step.false_alarms == pytest.approx(fires[4:].mean(), abs=1e-6)
+    assert step.error == 0
+
+
+@pytest.mark.parametrize("n_false", [0, 6])
+def test_finite_step_against_sampled_fields(n_false):
+    """Few ones in a cue, fields from the couplings themselves; infinite N is told apart."""
+    random = np.random.default_rng(5)
+    n, count, n_ones, n_hits, theta, n_sets = 600, 400, 15, 6, 0.32, 80
+    f, found = n_ones / n, []
+    for _ in range(n_sets):
+        xi = (random.random((count, n)).argsort(1).argsort(1) < n_ones) - f
+        seen = []
+        for mu in range(20):
+            ones, zeros = np.flatnonzero(xi[mu] > 0), np.flatnonzero(xi[mu] < 0)
+            cue = np.zeros(n)
+            cue[random.permutation(ones)[:n_hits]] = 1
+            cue[random.permutation(zeros)[:n_false]] = 1
+            field = (xi.T @ (xi @ cue) - cue * (xi**2).sum(0)) / (n * f * (1 - f))
+            order = np.argsort(-field)
+            for fires in (np.isin(np.arange(n), order[:n_ones]), field > theta):
+                seen.append(fires[ones].mean() - fires[zeros].mean())
+        found.append(np.reshape(seen, (20, 2)).mean(0))
+    mean, error = np.mean(found, 0), np.std(found, 0, ddof=1) / np.sqrt(n_sets)
+    for index, threshold in enumerate((None, theta)):
+        step = sparse_finite_step(n, count, n_ones, n_hits, n_false, threshold)
+        assert abs(mean[index] - step.overlap) < 5 * error[index] + step.error
+        part = n_false / (n - n_ones)
+        limit = sparse_first_step(count / n, f, n_hits / n_ones, part, threshold, exact=True)
+        assert abs(mean[index] - float(limit.overlap)) > 5 * error[index] + step.error
+
+
+@pytest.mark.parametrize("threshold", [None, 0.5])
+def test_finite_step_approaches_the_limit_as_one_over_n(threshold):
+    limit = float(sparse_first_step(0.5, 0.05, 0.4, 0.01, threshold, exact=True).overlap)
+    sizes = np.array([2000, 4000, 8000])
+    gaps = [
+        sparse_finite_step(n, n // 2, n // 20, n // 50, 95 * n // 10_000, threshold).overlap - limit
+        for n in sizes.tolist()
+    ]
+    slope = np.polyfit(np.log(sizes), np.log(np.abs(gaps)), 1)[0]
+    assert slope == pytest.approx(-1.0, abs=0.1)
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
+        (lambda: sparse_finite_step(2, 10, 1, 1, 1), "n_units must be an integer >= 3"),
+        (lambda: sparse_finite_step(100, 1, 10, 5), "n_patterns must be an integer >= 2"),
+        (lambda: sparse_finite_step(100, 10, 100, 5), "n_ones must be an integer in \\[1, 99\\]"),
+        (lambda: sparse_finite_step(100, 10, 10, 11), "n_hits must be"),
+        (lambda: sparse_finite_step(100, 10, 10, 5, 91), "n_false must be"),
+        (lambda: sparse_finite_step(100, 10, 10, 1), "n_hits must leave a cue of two ones"),
+        (lambda: sparse_finite_step(100, 10, 10, 5, 0, np.nan), "threshold must be a finite"),
         (lambda: gardner_capacity(0.0, 1.0), "bias must lie in \\(-1, 1\\)"),
         (lambda: gardner_capacity(np.nan), "margin must be finite"),
         (lambda: optimal_stability(0.0), "alpha must be > 0"),

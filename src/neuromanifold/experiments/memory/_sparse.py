@@ -11,7 +11,6 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Key
 from matplotlib.figure import Figure
-from scipy.special import ndtr, ndtri
 
 from neuromanifold._base import require
 from neuromanifold.evidence import (
@@ -37,7 +36,7 @@ from neuromanifold.theory.memory import (
     sparse_branch,
     sparse_capacity,
     sparse_capacity_asymptote,
-    sparse_first_step,
+    sparse_finite_step,
     sparse_retrieval,
 )
 
@@ -64,7 +63,8 @@ _METASTABLE = (
             "capacity the latter hold memories that equilibrium would lose. From a cue that lacks half of "
             "the ones the fixed threshold is too high for the weaker field, and the state dies out; with "
             "control the threshold follows the fields, and the pattern is recalled: the basin of attraction "
-            "is larger, as Amari found. The first step from such cues is known exactly for infinite N."
+            "is larger, as Amari found. The first step from such cues is known for every N by the law of "
+            "a unit's field: few ones are left in a cue, and the noise that they make is no Gaussian."
         ),
         equations=(
             (
@@ -77,6 +77,11 @@ _METASTABLE = (
                 r"\sigma^2 = \frac{\alpha q (1 - q)}{(1 - U)^2}, \quad q = f p_1 + (1 - f) p_0",
             ),
             ("Overlap", r"m = p_1 - p_0, \quad p_1 = Q(a_1), \quad p_0 = Q(a_0)"),
+            (
+                "First step, cue of c ones",
+                r"N f (1 - f) h = S + \sum_{\mu > 1} (\xi^\mu - f)(k^\mu - f c), \quad "
+                r"k^\mu \sim \mathrm{Hypergeometric}",
+            ),
             ("Capacity", r"\alpha_c \to \frac{1}{2 f |\ln f|}"),
         ),
         sources=("amari1989", "tsodyksfeigelman1988", "shiinofukai1992"),
@@ -150,20 +155,20 @@ class MemorySparse:
             limit = sparse_capacity(f, control=True, exact=True)
             limits[a], fold[a] = float(limit.load), float(limit.overlap)
             n_ones = round(f * self.n_units)
-            here = 1.0 - np.round(np.array(self.missing) * n_ones) / n_ones
+            hits = n_ones - np.round(np.array(self.missing) * n_ones).astype(int)
             for b, count in enumerate(self._counts(nominal)):
                 alpha = count / self.n_units
                 for c, hold in enumerate((0.0, 1.0)):
                     kept[c, a, b] = _equilibrium(alpha, f, hold)
                 for c, theta in enumerate((None, self.threshold)):
-                    step = sparse_first_step(alpha, f, here, 0.0, theta, exact=True)
-                    first[c, a, b] = step.overlap
-                    error[c, a, b] = _own_share(step, alpha, f, here, n_ones)
+                    steps = [sparse_finite_step(self.n_units, count, n_ones, k, 0, theta) for k in hits]
+                    first[c, a, b] = [step.overlap for step in steps]
+                    error[c, a, b] = [step.error for step in steps]
         fine = np.geomspace(0.5, 0.005, 41)
         line = np.array([float(sparse_capacity(f, control=True, exact=True).load) for f in fine])
         branch = sparse_branch(np.array(self.activities)[:, None], np.linspace(-5.0, 0.5, 111), exact=True)
         units = 2 * np.array(self.activities) * np.abs(np.log(self.activities))
-        told = "a unit of the cue does not drive itself, 1/(f N) of the signal"
+        told = "units of one cue share the strength of its noise"
         bracket = Prediction(kept.mean(0), (kept[1] - kept[0]) / 2 + 0.002, _METASTABLE)
         dims = ("control", "activity", "load")
         return xr.Dataset(
@@ -383,11 +388,3 @@ def _equilibrium(alpha: float, f: float, hold: float) -> float:
         return float(sparse_retrieval(alpha, f, exact=True, hold=hold).overlap)
     except ValueError:
         return 0.0
-
-
-def _own_share(step: Any, alpha: float, f: float, here: np.ndarray, n_ones: int) -> np.ndarray:
-    """What finite N takes off the first step: a unit of the cue does not drive itself."""
-    distance = -ndtri(np.clip(step.hits, 1e-12, 1 - 1e-12))
-    lost = step.hits - ndtr(-(distance + (1.0 - f) / n_ones / step.noise))
-    fewer = np.abs(distance) * np.exp(-(distance**2) / 2) / np.sqrt(2 * np.pi) / (2 * alpha * n_ones / f)
-    return here * lost + fewer

@@ -63,6 +63,8 @@ from neuromanifold.theory.memory._sparse import sparse_capacity as sparse_capaci
 from neuromanifold.theory.memory._sparse import sparse_capacity_asymptote as sparse_capacity_asymptote
 from neuromanifold.theory.memory._sparse import sparse_first_step as sparse_first_step
 from neuromanifold.theory.memory._sparse import sparse_retrieval as sparse_retrieval
+from neuromanifold.theory.memory._sparse_finite import SparseStep as SparseStep
+from neuromanifold.theory.memory._sparse_finite import sparse_finite_step as sparse_finite_step
 from neuromanifold.theory.memory._stability import no_error_capacity as no_error_capacity
 from neuromanifold.theory.memory._stability import pattern_stability as pattern_stability
 from neuromanifold.theory.memory._stability import rule_first_step as rule_first_step
