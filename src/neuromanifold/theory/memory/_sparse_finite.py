@@ -64,7 +64,7 @@ class SparseStep(NamedTuple):
 class _Group(NamedTuple):
     """Units of one law: how many, whether ones of the pattern, and their fields' law."""
 
-    count: int
+    size: int
     is_one: bool
     signal: float
     noise: NDArray[np.float64]
@@ -122,9 +122,7 @@ def sparse_finite_step(
     if threshold is not None:
         level = np.array([check_real("threshold", threshold)])
         hits, false = (
-            sum(
-                group.count * float(group.survival(level, 1.0)[0]) for group in groups if group.is_one == ones
-            )
+            sum(group.size * float(group.survival(level, 1.0)[0]) for group in groups if group.is_one == ones)
             for ones in (True, False)
         )
         hits, false = hits / n_ones, false / (n_units - n_ones)
@@ -139,7 +137,7 @@ def sparse_finite_step(
 
 
 def _group(
-    n_units: int, n_patterns: int, n_ones: int, cue: tuple[int, int], in_cue: bool, is_one: bool, count: int
+    n_units: int, n_patterns: int, n_ones: int, cue: tuple[int, int], in_cue: bool, is_one: bool, size: int
 ) -> _Group:
     """Law of the field of units inside or outside the cue and the pattern."""
     f = n_ones / n_units
@@ -165,14 +163,14 @@ def _group(
         powers = polyval(np.exp(1j * (has - f) * turned), chance)
         one += powers * np.exp(1j * turned * (values[0] - mean))
     transform = one ** (n_patterns - 1) * np.exp(-((_SMOOTHING * t) ** 2) / 2.0)
-    size = 1 << int(np.ceil(np.log2(2 * t.size)))
-    padded = np.zeros(size // 2 + 1, complex)
+    length = 1 << int(np.ceil(np.log2(2 * t.size)))
+    padded = np.zeros(length // 2 + 1, complex)
     padded[: t.size] = np.conj(transform * np.exp(1j * _HALF_WIDTH * t))
-    chance = np.maximum(np.fft.irfft(padded, size), 0.0)
+    chance = np.maximum(np.fft.irfft(padded, length), 0.0)
     chance /= chance.sum()
-    noise = deviation * _HALF_WIDTH * (2.0 * np.arange(size) / size - 1.0)
+    noise = deviation * _HALF_WIDTH * (2.0 * np.arange(length) / length - 1.0)
     above = np.clip(1.0 - np.cumsum(chance) + chance / 2.0, 0.0, 1.0)
-    return _Group(count, is_one, (signal + mean * (n_patterns - 1)) / scale, noise / scale, above)
+    return _Group(size, is_one, (signal + mean * (n_patterns - 1)) / scale, noise / scale, above)
 
 
 def _spread(n_units: int, n_patterns: int, n_ones: int, n_seen: int) -> float:
@@ -189,7 +187,7 @@ def _hits(groups: list[_Group], n_units: int, n_ones: int, scale: float) -> floa
     high = max(group.signal + scale * group.noise[-1] for group in groups)
     fine = np.linspace(low, high, _FINE)
     above = [group.survival(fine, scale) for group in groups]
-    expected = sum(group.count * each for group, each in zip(groups, above, strict=True))
+    expected = sum(group.size * each for group, each in zip(groups, above, strict=True))
     # Levels evenly spaced in the number above that is expected, many of its standard deviations to both
     # sides, and as many evenly spaced in between: a gap between ones and zeros has no units, but has edges.
     reach = 9.0 * np.sqrt(n_ones) + 9.0
@@ -201,9 +199,9 @@ def _hits(groups: list[_Group], n_units: int, n_ones: int, scale: float) -> floa
     hits = 0.0
     for index, group in enumerate(groups):
         if group.is_one:
-            others = [each.count - (each is group) for each in groups]
+            others = [each.size - (each is group) for each in groups]
             fires = PchipInterpolator(levels, _fewer(others, at_levels, n_units - 1, n_ones))(middle)
-            hits += group.count * float(-np.diff(above[index]) @ fires)
+            hits += group.size * float(-np.diff(above[index]) @ fires)
     return hits / n_ones
 
 
