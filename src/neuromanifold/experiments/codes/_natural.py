@@ -100,7 +100,14 @@ def excess_kurtosis(values: np.ndarray) -> np.ndarray:
             "each field against the share of the patch that it covers."
         ),
     ),
-    full={"side": 12, "n_atoms": 196, "n_patches": 40000, "n_passes": 1500, "n_components": 100},
+    full={
+        "side": 12,
+        "n_atoms": 144,
+        "n_patches": 40000,
+        "n_passes": 1500,
+        "n_inference": 100,
+        "n_components": 100,
+    },
 )
 class NaturalCodes:
     """Fields of sparse codes, of independent and of principal components; a control without phases."""
