@@ -110,7 +110,7 @@ def test_sheet_claims_fail_for_wrong_formulas(sheet, failing):
     # Twice the noise; a map around twice; folds; random places along one axis alone.
     assert len(failing(experiment, record, rough=2 * record["rough"])) == 1
     assert len(failing(experiment, record, degree=2.0)) == 1
-    assert len(failing(experiment, record, turned=1)) == 2
+    assert len(failing(experiment, record, folded=0.02)) == 2
     assert len(failing(experiment, record, shuffled=1 / 12)) == 1
     assert len(failing(experiment, record, nearer=-0.1, unfolded=-0.5)) == 3
 

@@ -62,8 +62,8 @@ _UNRELATED = 1 / 6
             "connections. The net of receptive-field centres, each joined to those of its neighbours, is "
             "crumpled at first, as much as noise of the connections predicts. It unfolds until hardly a "
             "triangle of it is turned over. On a torus the signed areas of all triangles then sum to a "
-            "whole number, the degree of the map, which is one: each place of the retina has one place on the sheet. A "
-            "sheet with borders unfolds as well, and draws in at its rim. Dealt out at random, the same "
+            "whole number, the degree of the map, which is one: each place of the retina has one place on "
+            "the sheet. A sheet with borders unfolds as well, and draws in at its rim. Dealt out at random, the same "
             "centres lie a sixth of a squared side apart."
         ),
         equations=(
