@@ -63,8 +63,8 @@ _UNRELATED = 1 / 6
             "crumpled at first, as much as noise of the connections predicts. It unfolds until hardly a "
             "triangle of it is turned over. On a torus the signed areas of all triangles then sum to a "
             "whole number, the degree of the map, which is one: each place of the retina has one place on "
-            "the sheet. A sheet with borders unfolds as well, and draws in at its rim. Dealt out at random, the "
-            "same centres lie a sixth of a squared side apart."
+            "the sheet. A sheet with borders unfolds as well, and draws in at its rim. Dealt out at random, "
+            "the same centres lie a sixth of a squared side apart."
         ),
         equations=(
             ("Activity", r"\dot{u}_k = -u_k + \sum_l W(x_k - x_l) (u_l)^+ + \sum_i s_{ki} A_i"),
