@@ -167,6 +167,9 @@ def test_isometry_claims_fail_with_the_other_weights(records, failing):
     wrong = record.variance_predicted.values + 4.0
     text = failed(failing, records, "dynamical-isometry", variance_predicted=wrong)
     assert sum("relative variance" in t for t in text) == record.sizes["case"]
+    # Units that are off a third of the time.
+    text = failed(failing, records, "dynamical-isometry", small_predicted=1 / 3)
+    assert any("below" in t for t in text)
 
 
 @pytest.mark.parametrize(
