@@ -141,3 +141,5 @@ def test_bad_parameters_are_refused():
         dataclasses.replace(TopographicColumns(), window=(4, 12))
     with pytest.raises(ValueError, match="competition must ascend"):
         dataclasses.replace(TopographicColumns(), competition=(2.0, 1.0))
+    with pytest.raises(ValueError, match="n_waves must be at most 24, half the cells, got 30"):
+        dataclasses.replace(TopographicColumns(), n_waves=30)

@@ -95,6 +95,7 @@ def test_kernels_of_another_limit_are_seen(records, failing):
         (lambda: LazyTraining(widths=(8, 64, 512)), r"widths\[0\] must be"),
         (lambda: KernelConvergence(widths=(16, 32)), "widths must"),
         (lambda: KernelConvergence(n_networks=132), "n_networks must"),
+        (lambda: KernelConvergence(counts=(1, 8)), "counts must"),
         (lambda: NearestSolutions(widths=(5,)), r"widths\[0\] must be"),
         (lambda: DeepLinearMinima(n_hidden=0), "n_hidden must be"),
     ],

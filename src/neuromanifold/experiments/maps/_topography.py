@@ -50,13 +50,6 @@ from neuromanifold.theory.selforganizing import (
     ordered_map,
 )
 
-# Waves whose rate is followed.
-_WAVES = np.arange(1, 9)
-# Observations are so many steps of learning apart.
-_EVERY = 8
-# A step of the centre of activity that is so many times that of an even map is a jump.
-_JUMP = 4
-
 
 @experiment(
     Card(
@@ -115,7 +108,10 @@ class TopographicColumns:
     disturbed: int = parameter(6, doc="observation at which it is added", low=1)
     dt: float = parameter(0.25, doc="step of learning", unit="decay times", low=0.01, high=0.5)
     window: tuple[int, ...] = parameter((9, 11), doc="observations between which rates are measured", low=1)
-    n_looks: int = parameter(26, doc=f"observations, one each {_EVERY} steps", low=2)
+    n_looks: int = parameter(26, doc="observations", low=2)
+    every: int = parameter(8, doc="steps of learning between observations", unit="steps", low=1)
+    n_waves: int = parameter(8, doc="waves whose rate is followed, from the longest", low=2)
+    jump: float = parameter(4.0, doc="a step of activity of so many even ones is a jump", low=1.5)
     n_maps: int = parameter(8, doc="maps at each strength, each with noise of its own", low=3)
 
     def check(self) -> None:
@@ -125,8 +121,14 @@ class TopographicColumns:
         require(
             len(window) == 4 and window[0] < window[1] < window[2] <= window[3], "window", rule, self.window
         )
+        most = self.n_cells // 2
+        require(self.n_waves <= most, "n_waves", f"be at most {most}, half the cells", self.n_waves)
         rising = all(np.diff(self.competition) > 0) and len(self.competition) >= 2
         require(rising, "competition", "ascend, with two strengths or more", self.competition)
+
+    @property
+    def _waves(self) -> np.ndarray:
+        return np.arange(1, self.n_waves + 1)
 
     def _kernels(self, q: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
         return (
@@ -154,18 +156,18 @@ class TopographicColumns:
         for q in self.competition:
             lateral, learning = self._kernels(q)
             fine, coarse = (
-                ordered_map(lateral, learning, self.softness, _WAVES, n_grid=n)
+                ordered_map(lateral, learning, self.softness, self._waves, n_grid=n)
                 for n in (2 * self.n_cells, self.n_cells + self.n_cells % 2)
             )
             rates.append(fine.rates)
             errors.append(np.abs(fine.rates - coarse.rates) + 1e-3)
-            fastest.append(_WAVES[np.argmax(fine.rates)])
-            alike = _WAVES[fine.rates > 0.9 * fine.rates.max()]
+            fastest.append(self._waves[np.argmax(fine.rates)])
+            alike = self._waves[fine.rates > 0.9 * fine.rates.max()]
             reach.append(np.abs(alike - fastest[-1]).max() if fine.rates.max() > 0 else 0)
         of, between = ("competition",), np.linspace(self.competition[0], self.competition[-1], 17)
         largest = []
         for q in between:
-            largest.append(ordered_map(*self._kernels(q), self.softness, _WAVES, n_grid=64).rates.max())
+            largest.append(ordered_map(*self._kernels(q), self.softness, self._waves, n_grid=64).rates.max())
         return xr.Dataset(
             {
                 **predicted_variable(
@@ -190,7 +192,7 @@ class TopographicColumns:
             },
             {
                 "competition": (of, list(self.competition), {"long_name": "inhibition q", "units": "1"}),
-                "wave": ("wave", _WAVES, {"long_name": "waves on the ring", "units": "1"}),
+                "wave": ("wave", self._waves, {"long_name": "waves on the ring", "units": "1"}),
                 "between": ("between", between, {"long_name": "inhibition q", "units": "1"}),
             },
         )
@@ -215,16 +217,16 @@ class TopographicColumns:
                 population,
                 inputs,
                 jnp.asarray(self.noise),
-                jnp.asarray(_EVERY * self.disturbed),
+                jnp.asarray(self.every * self.disturbed),
                 jnp.asarray(self.dt),
             )
             made = run(
                 of.process(),
                 one,
                 0.0,
-                _EVERY * self.n_looks,
+                self.every * self.n_looks,
                 observe=of.places,
-                every=_EVERY,
+                every=self.every,
                 replicas=self.n_maps,
                 label=f"inhibition {q:g}",
             )
@@ -233,8 +235,8 @@ class TopographicColumns:
         # Axes: competition, map, look, stimulus.
         waves = np.abs(np.fft.rfft(places, axis=-1))
         first, last = self.window
-        steps = _EVERY * (last - first)
-        grown = waves[:, :, last, _WAVES] / waves[:, :, first, _WAVES]
+        steps = self.every * (last - first)
+        grown = waves[:, :, last, self._waves] / waves[:, :, first, self._waves]
         rates = (grown ** (1 / steps) - 1) / self.dt
         first = 1 + np.argmax(waves[:, :, last, 1:], axis=-1)
         # How far activity moves when the blob moves by one place, at the end; an even map: 1/n.
@@ -247,7 +249,7 @@ class TopographicColumns:
                 **stored("waves", first, of_maps, "number of the highest wave at first", axis=1),
                 "torn": (
                     of_maps,
-                    (np.abs(jumps) > _JUMP / n).sum(axis=(1, 2)),
+                    (np.abs(jumps) > self.jump / n).sum(axis=(1, 2)),
                     {"long_name": "jumps in all maps", "units": "1"},
                 ),
                 **stored("back", (jumps < 0).mean(-1), of_maps, "share of steps back", axis=1),
@@ -270,7 +272,7 @@ class TopographicColumns:
                 compare(
                     read_predicted(at, "rate_expected")[fastest],
                     rate,
-                    statement=f"Inhibition {q:g}: rate of the fastest wave, number {_WAVES[fastest]}.",
+                    statement=f"Inhibition {q:g}: rate of the fastest wave, number {self._waves[fastest]}.",
                     system="A5",
                     resolution=0.1,
                 )
@@ -302,7 +304,7 @@ class TopographicColumns:
                     system="A5",
                 )
             )
-            duration = self.dt * _EVERY * (self.n_looks - self.disturbed)
+            duration = self.dt * self.every * (self.n_looks - self.disturbed)
             if at["rate_expected"].values[fastest] * duration > -2 * math.log(self.noise):
                 made += [
                     compare(
@@ -328,9 +330,9 @@ class TopographicColumns:
         left, second = axes[0, :2]
         for index, q in enumerate(record["competition"].values):
             at = record.isel(competition=index)
-            theory(left, _WAVES, at["rate_expected"], index, label=f"q = {q:g}")
+            theory(left, self._waves, at["rate_expected"], index, label=f"q = {q:g}")
             shown = read_measured(at, "rate")
-            simulation(left, _WAVES, shown.mean, shown.standard_error, index)
+            simulation(left, self._waves, shown.mean, shown.standard_error, index)
         left.axhline(0.0, color="0.6", linewidth=0.8)
         left.set(xlabel="waves on the ring", ylabel="rate of growth (1/decay time)")
         left.margins(y=0.3)

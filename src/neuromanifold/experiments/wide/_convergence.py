@@ -40,8 +40,6 @@ from neuromanifold.theory.wide import (
 
 ARCHITECTURES = ("dense", "convolutional", "attention")
 KERNELS = ("nngp", "ntk")
-# Means are over so many networks.
-COUNTS = (1, 2, 4, 8)
 
 
 def _body(name: str, n: int, sigma_w: float, sigma_b: float) -> Layer:
@@ -131,7 +129,8 @@ class KernelConvergence:
     """Errors of kernels against width and number of networks."""
 
     widths: tuple[int, ...] = parameter((16, 32, 64), doc="channels of every layer", low=8)
-    n_networks: int = parameter(512, doc="networks of each width, a multiple of 8", low=128)
+    n_networks: int = parameter(512, doc="networks of each width", low=128)
+    counts: tuple[int, ...] = parameter((1, 2, 4, 8), doc="networks in a mean, rising", low=1)
     n_examples: int = parameter(3, doc="inputs", low=2)
     n_positions: int = parameter(4, doc="positions of inputs with positions", low=3)
     n_channels: int = parameter(3, doc="channels of the inputs", low=1)
@@ -142,13 +141,19 @@ class KernelConvergence:
         """Three widths to fit an exponent, and groups that come out even."""
         rising = len(self.widths) >= 3 and list(self.widths) == sorted(set(self.widths))
         require(rising, "widths", "be at least three that rise", self.widths)
-        least = COUNTS[-1]
+        rising = len(self.counts) >= 3 and list(self.counts) == sorted(set(self.counts))
+        require(rising, "counts", "be at least three that rise", self.counts)
+        least = math.lcm(*self.counts)
         require(self.n_networks % least == 0, "n_networks", f"be a multiple of {least}", self.n_networks)
 
     def _coordinates(self) -> dict[str, Any]:
         return {
             "width": ("width", np.array(self.widths), {"long_name": "width", "units": "units"}),
-            "count": ("count", np.array(COUNTS), {"long_name": "networks in a mean", "units": "networks"}),
+            "count": (
+                "count",
+                np.array(self.counts),
+                {"long_name": "networks in a mean", "units": "networks"},
+            ),
             "architecture": (
                 "architecture",
                 list(ARCHITECTURES),
@@ -174,7 +179,8 @@ class KernelConvergence:
         )
         # Beside an error of c/sqrt(m n) the mean over networks lies off by a term of order 1/n, whose square
         # is of relative order m/n.
-        shift = 0.5 * math.log1p(COUNTS[-1] / max(self.widths)) / math.log(COUNTS[-1])
+        spread = math.log(self.counts[-1] / self.counts[0])
+        shift = 0.5 * math.log1p(self.counts[-1] / max(self.widths)) / spread
         # Of attention, whose heads are half as many as channels.
         next_order = 2.0 / min(self.widths) / math.log(max(self.widths) / min(self.widths))
         bends = {
@@ -302,5 +308,5 @@ def _errors_by_count(record: xr.Dataset) -> Estimate:
     their ratio, has a smaller error than independent ones would give.
     """
     widest = record.drawn.values[-1]
-    means = [widest.reshape(-1, count, *widest.shape[1:]).mean(1) for count in COUNTS]
+    means = [widest.reshape(-1, count, *widest.shape[1:]).mean(1) for count in record["count"].values]
     return _stack([_errors(mean, record.kernel.values) for mean in means])
