@@ -98,7 +98,7 @@ def sparse_finite_step(
 
     >>> from neuromanifold.theory.memory import sparse_finite_step, sparse_first_step
     >>> round(sparse_finite_step(2000, 1278, 40, 12).overlap, 4)
-    0.9214
+    0.9213
     >>> float(sparse_first_step(0.639, 0.02, 0.3, exact=True).overlap.round(4))  # N -> infinity
     0.9569
     """
@@ -178,6 +178,8 @@ def _spread(n_units: int, n_patterns: int, n_ones: int, n_seen: int) -> float:
     k = np.arange(min(n_seen, n_ones) + 1)
     chance = hypergeom.pmf(k, n_units, n_ones, n_seen)
     second, fourth = (chance @ (k - n_ones * n_seen / n_units) ** power for power in (2, 4))
+    if second == 0:  # a cue of all units
+        return 0.0
     return float(np.sqrt((fourth / second**2 - 1.0) / (n_patterns - 1)))
 
 
