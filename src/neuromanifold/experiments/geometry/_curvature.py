@@ -241,7 +241,7 @@ class CarriedCurvature:
                     series[name].append(values)
                     # A squared length has relative variance of order 1/n a layer, and its mean shifts by as
                     # much; second derivatives are quadratic in lengths.
-                    factor = 3.0 if name in ("metric", "oblique") else 6.0
+                    factor = 1.0 if name in ("metric", "oblique") else 2.0
                     errors[name].append(np.abs(values) * factor * np.arange(self.depth + 1) / self.n_units)
         variables: dict[str, xr.Variable] = {}
         for name, text in _TEXTS.items():
@@ -275,18 +275,18 @@ class CarriedCurvature:
                     "agreement": np.asarray(made.values.agreement),
                 }.items():
                     series[name].append(values)
-        order = np.arange(self.depth + 1) / self.n_units
+        order, shape = np.arange(self.depth + 1) / self.n_units, np.shape(series["agreement"])
         variables: dict[str, xr.Variable] = {}
         for name, text in _CIRCLE_TEXTS.items():
             values = np.stack(series[name])
-            error = np.abs(values) * (6.0 if name == "bent" else 3.0) * order
+            error = np.abs(values) * (2.0 if name == "bent" else 1.0) * order
             prediction = Prediction(values, error, _REASON)
             variables |= predicted_variable(
                 f"{name}_predicted", prediction, ("circle", "depth"), long_name=text
             )
         variables |= predicted_variable(
             "agreement_predicted",
-            Prediction(np.stack(series["agreement"]), 3.0 * order[:, None], _REASON),
+            Prediction(np.stack(series["agreement"]), np.broadcast_to(order[:, None], shape), _REASON),
             ("circle", "depth", "angle"),
             long_name="cosine of tangents at two points",
         )
@@ -296,7 +296,7 @@ class CarriedCurvature:
         require(rates[0] < 0 < rates[1], "circles", "give chi_1 below 1, then above 1", self.circles)
         variables |= predicted_variable(
             "growth_predicted",
-            Prediction(rates, 3.0 / self.n_units, _REASON),
+            Prediction(rates, 1 / self.n_units, _REASON),
             ("circle",),
             long_name="growth of a circle's length, ln chi_1 / 2",
             units="1/layer",

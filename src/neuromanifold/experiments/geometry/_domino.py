@@ -200,7 +200,7 @@ class JacobianDomino:
         }
         variables: dict[str, xr.Variable] = {}
         for name, series in values.items():
-            prediction = Prediction(series, 4 * series * spread / self.n_units, _REASON)
+            prediction = Prediction(series, series * spread / self.n_units, _REASON)
             variables |= predicted_variable(
                 f"{name}_predicted", prediction, ("depth",), long_name=_TEXTS[name]
             )
@@ -208,14 +208,14 @@ class JacobianDomino:
         reached = passed[-1] / passed
         variables |= predicted_variable(
             "reached_predicted",
-            Prediction(reached, 4 * reached * (self.way - np.arange(self.way + 1)) / self.n_units, _REASON),
+            Prediction(reached, reached * (self.way - np.arange(self.way + 1)) / self.n_units, _REASON),
             ("layer",),
             long_name="squared length of an error sent back, at the layer reached",
         )
         ratio = passed[1:] / passed[:-1]
         variables |= predicted_variable(
             "ratio_predicted",
-            Prediction(ratio, 4 * ratio / self.n_units, _REASON),
+            Prediction(ratio, ratio / self.n_units, _REASON),
             ("through",),
             long_name="growth of the squared error in a layer",
         )
