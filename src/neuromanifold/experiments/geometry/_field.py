@@ -29,6 +29,9 @@ from neuromanifold.experiments.geometry._carried import UNITS
 from neuromanifold.networks.random import random_field, ring_kernel
 from neuromanifold.theory.meanfield import activation, field_layer
 
+# Realisations move uncut while their weights take no more than this: to find chunks costs compilations.
+_BYTES = 2**28
+
 
 def _first(signal: Float[Array, "inputs n"]) -> Array:
     return signal[0]
@@ -68,7 +71,7 @@ def _field(info: Float[Array, "inputs n"]) -> Array:
             "the kernel. Lines: theory; points: networks."
         ),
     ),
-    full={"n_realisations": 40_000, "positions": (32, 64, 128, 256), "ranges": (0.08, 0.04, 0.02)},
+    full={"n_realisations": 20_000, "positions": (32, 64, 128, 256), "ranges": (0.08, 0.04, 0.02)},
 )
 class RandomNeuralField:
     """Covariances and the fluctuation of the activity."""
@@ -156,6 +159,7 @@ class RandomNeuralField:
                 process = random_field(
                     UNITS[self.activation], ring_kernel(n, width), sigma_w=self.sigma_w, sigma_b=self.sigma_b
                 )
+                uncut = 4 * n_r * n * (n + 1) <= _BYTES
                 made = run(
                     process,
                     jax.random.fold_in(key, 100 * index + number),
@@ -164,6 +168,7 @@ class RandomNeuralField:
                     observe=_first,
                     observe_info=_field,
                     replicas=n_r,
+                    memory_budget=None if uncut else 4.0 * _BYTES,
                     label=f"{n} positions, range {width:g}",
                 )
                 signal = np.asarray(made.values[:, -1], np.float64)
