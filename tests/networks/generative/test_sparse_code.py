@@ -13,6 +13,7 @@ from neuromanifold.learning.sparse import (
     bounded_atoms,
     dictionary_learning,
     independent_components,
+    sweep_atoms,
 )
 from neuromanifold.networks.generative import (
     SparseCode,
@@ -62,31 +63,67 @@ def test_three_ways_end_at_the_optimum(key):
     np.testing.assert_allclose(fista / ista, np.tile([1.0, 0.75], (4, 1)))
 
 
-def test_the_signal_is_the_gradient_at_the_codes(key):
-    """Without memory: the gradient of the mean energy, each atom's divided by the mean square of its code."""
+def swept_one_by_one(atoms, codes, data):
+    """Each atom at its minimum given the others, by least squares over the examples themselves."""
+    atoms = atoms.copy()
+    for i in range(len(atoms)):
+        left = data - codes @ atoms + np.outer(codes[:, i], atoms[i])
+        best = codes[:, i] @ left / (codes[:, i] @ codes[:, i])
+        atoms[i] = best / max(1.0, np.linalg.norm(best))
+    return atoms
+
+
+def test_the_signal_is_a_sweep_at_the_codes(key):
+    """Without memory: each atom at the minimum for the batch; the means' gradient is the energy's."""
     with jax.enable_x64(True):
         code = SparseCode(ATOMS, 0.3)
         batches = Minibatches(DATA, 4, key=key)
         signal = DictionarySignal(batches, n_inference=500, memory=0.0)
         wanted, means, info = signal(key, jnp.int32(0), code, signal.aux(key, code))
-        data = batches(jnp.int32(0)).data
-        codes = code.infer(data, 500)
-        moved = jax.grad(lambda phi: jnp.mean(jnp.sum((data - codes @ phi) ** 2, 1)) / 2)(code.dictionary)
-        often = jnp.mean(codes**2, 0)
-        scale = jnp.maximum(often, 0.1 * often.mean())
-        np.testing.assert_allclose(wanted.dictionary, moved / scale[:, None], atol=1e-12)
+        data = np.asarray(batches(jnp.int32(0)).data)
+        codes = np.asarray(code.infer(jnp.asarray(data), 500))
+        used = (codes != 0).any(0)
+        expected = ATOMS.copy()
+        expected[used] = swept_one_by_one(ATOMS[used], codes[:, used], data)
+        np.testing.assert_allclose(ATOMS - wanted.dictionary, expected, atol=1e-12)
         assert float(wanted.penalty) == 0
         np.testing.assert_allclose(info.loss, np.mean(sparse_optimum(ATOMS, DATA, 0.3).energy), atol=1e-8)
-        # The envelope theorem: the same as differences of the optimal energy itself.
+        # The envelope theorem: the gradient of the means is that of the optimal energy itself.
+        moved = np.asarray(means.codes @ code.dictionary - means.data)
         nudge = 1e-5 * RANDOM.normal(size=ATOMS.shape)
-        up, down = (sparse_optimum(ATOMS + s * nudge, np.asarray(data), 0.3).energy.mean() for s in (1, -1))
-        np.testing.assert_allclose(np.sum(np.asarray(moved) * nudge), (up - down) / 2, rtol=1e-5)
+        up, down = (sparse_optimum(ATOMS + s * nudge, data, 0.3).energy.mean() for s in (1, -1))
+        np.testing.assert_allclose(np.sum(moved * nudge), (up - down) / 2, rtol=1e-5)
         # A mean over two batches is the mean of their products.
         again = DictionarySignal(batches, n_inference=500, memory=0.5)
         first = again(key, jnp.int32(0), code, again.aux(key, code))[1]
         both = again(key, jnp.int32(1), code, first)[1]
         np.testing.assert_allclose(both.codes / both.share, means.codes, atol=1e-12)
         assert float(both.share) == 0.75
+
+
+def test_a_sweep_lowers_the_energy_where_all_atoms_at_once_raise_it():
+    random = np.random.default_rng(4)
+    codes = random.exponential(size=(200, 12)) * np.array([3.0] * 3 + [0.6] * 9)
+    data = random.normal(size=(200, 5))
+    atoms = random.normal(size=(12, 5))
+    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
+    a, b = codes.T @ codes, codes.T @ data
+
+    def energy(phi):
+        return np.sum((data - codes @ phi) ** 2)
+
+    with jax.enable_x64(True):
+        after = np.asarray(sweep_atoms(jnp.asarray(atoms), jnp.asarray(a), jnp.asarray(b)))
+    np.testing.assert_allclose(after, swept_one_by_one(atoms, codes, data), atol=1e-10)
+    assert energy(after) < energy(atoms)
+    at_once = atoms - (a @ atoms - b) / np.diagonal(a)[:, None]
+    at_once /= np.maximum(np.linalg.norm(at_once, axis=1, keepdims=True), 1.0)
+    assert energy(at_once) > energy(atoms)
+    # An atom without a code stays.
+    a[2], a[:, 2], b[2] = 0.0, 0.0, 0.0
+    with jax.enable_x64(True):
+        kept = sweep_atoms(jnp.asarray(atoms), jnp.asarray(a), jnp.asarray(b))
+    np.testing.assert_array_equal(kept[2], atoms[2])
 
 
 def test_atoms_stay_within_length_one():

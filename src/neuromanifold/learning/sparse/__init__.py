@@ -6,4 +6,5 @@ from neuromanifold.learning.sparse._dictionary import DictionaryMeans as Diction
 from neuromanifold.learning.sparse._dictionary import DictionarySignal as DictionarySignal
 from neuromanifold.learning.sparse._dictionary import bounded_atoms as bounded_atoms
 from neuromanifold.learning.sparse._dictionary import dictionary_learning as dictionary_learning
+from neuromanifold.learning.sparse._dictionary import sweep_atoms as sweep_atoms
 from neuromanifold.learning.sparse._independent import independent_components as independent_components

@@ -1,17 +1,19 @@
-"""Dictionary learning: the gradient of the energy at the codes that the dictionary gives, averaged.
+"""Dictionary learning: atoms, one after the other, at the minimum of the energy at codes inferred before.
 
-    signal   d/dPhi  < E(a(x); x) >  = - < a^T (x - a Phi) >,     a(x) inferred with Phi as it is
+    E(Phi) = < |x - a Phi|^2 >/2,     a(x) inferred with Phi as it is,    |Phi_i| <= 1
 
-The codes minimise E, so their own dependence on Phi adds nothing (the envelope theorem). With a running mean
-of the products over past batches,
+The codes minimise the energy, so their own dependence on Phi adds nothing to its gradient (the envelope
+theorem). With a running mean of the products over past batches,
 
-    A = <a^T a>,  B = <a^T x>,   gradient A Phi - B,   row i divided by A_ii,
+    A = <a^T a>,  B = <a^T x>,   gradient A Phi - B,
+    Phi_i <- Phi_i - (A_i Phi - B_i)/A_ii, brought back to length 1 where it is longer,   i = 1, 2, ... n.
 
-a step of length one is a coordinate's exact minimum, and plain descent needs no rate. After a step atoms
-longer than 1 are brought back to 1: else E would fall by longer atoms and shorter codes alone.
+Each such step is the exact minimum along an atom with the others as they are by then, bound or no bound,
+so that a sweep never raises E. All atoms at once would: where codes go together, as in every dictionary of
+more atoms than dimensions, atoms that are used little would take over the noise of those that are used much.
 
 Source: Olshausen and Field 1996, Nature 381:607; Mairal, Bach, Ponce and Sapiro 2010, J. Mach. Learn. Res.
-11:19, for the running means.
+11:19, algorithm 2.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ class DictionaryInfo(NamedTuple):
 
 
 class DictionarySignal(eqx.Module):
-    """What dictionary learning wants to change; see the module's header.
+    """What dictionary learning wants to change, one sweep over the atoms; see the module's header.
 
     Args:
         batches: data, each leaf (n_examples, n_features).
@@ -119,14 +121,34 @@ class DictionarySignal(eqx.Module):
             keep * aux.data + (1 - keep) * weighted.T @ data,
             keep * aux.share + (1 - keep),
         )
-        slope = (means.codes @ params.dictionary - means.data) / means.share
-        often = jnp.diagonal(means.codes) / means.share
-        # Atoms that are hardly used move with the mean of all.
-        scale = jnp.maximum(often, 0.1 * jnp.mean(often) + 1e-12)
-        wanted = eqx.tree_at(lambda tree: tree.dictionary, _nothing(params), slope / scale[:, None])
+        change = params.dictionary - sweep_atoms(params.dictionary, means.codes, means.data)
+        wanted = eqx.tree_at(lambda tree: tree.dictionary, _nothing(params), change)
         loss = jnp.sum(weights * params.energy(data, codes)) / total
         active = jnp.sum(weights[:, None] * (codes != 0)) / (total * codes.shape[1])
         return wanted, means, DictionaryInfo(loss, active)
+
+
+def sweep_atoms(
+    dictionary: Float[Array, "n_atoms n_features"],
+    codes: Float[Array, "n_atoms n_atoms"],
+    data: Float[Array, "n_atoms n_features"],
+) -> Float[Array, "n_atoms n_features"]:
+    """A dictionary after each atom, in turn, has gone to the minimum of the energy within length 1.
+
+    Args:
+        dictionary: Phi, one atom a row.
+        codes: A, <a^T a> or a multiple of it.
+        data: B, <a^T x>, the same multiple.
+    """
+    often = jnp.diagonal(codes)
+    # An atom that no code uses stays as it is.
+    least = jnp.finfo(codes.dtype).eps * jnp.mean(often)
+
+    def one(i: Any, atoms: Array) -> Array:
+        moved = atoms[i] + (data[i] - codes[i] @ atoms) / jnp.where(often[i] > least, often[i], jnp.inf)
+        return atoms.at[i].set(moved / jnp.maximum(jnp.linalg.norm(moved), 1.0))
+
+    return jax.lax.fori_loop(0, dictionary.shape[0], one, dictionary)
 
 
 def _nothing(params: PyTree) -> PyTree:
@@ -167,7 +189,7 @@ def dictionary_learning(
         batches: data, (n_examples, n_features).
         n_inference: steps of inference for each batch, >= 1.
         memory: share that the running means keep a step, in [0, 1).
-        rate: length of a step; 1 is the minimum along each atom, > 0.
+        rate: share of a sweep's change that is made; 1 is all of it, > 0.
 
     Raises:
         ValueError: an argument outside its range.
