@@ -75,6 +75,9 @@ class RecurrentAutoencoderLearning:
     n_visible: int = parameter(4, doc="visible units n", low=1)
     gain: float = parameter(0.5, doc="gain c of learning", low=0.05, high=0.95)
     variance: float = parameter(0.5, doc="variance lambda of the linear input", low=0.01)
+    loop: float = parameter(
+        0.9, doc="largest singular value of the first weights of the tanh network", low=0.0, open_low=True
+    )
     horizon: float = parameter(3.0, doc="learning time", unit="time", low=0.5)
     starts: tuple[float, ...] = parameter(
         (0.4, 0.69, 0.72, 0.8),
@@ -157,7 +160,9 @@ class RecurrentAutoencoderLearning:
             keys = jax.random.split(key, 3)
             shape = (self.n_hidden, self.n_visible)
             inputs = jax.random.normal(keys[0], (self.n_inputs, self.n_visible), float)
-            begun = AutoencoderWeights(*(0.4 * jax.random.normal(k, shape, float) for k in keys[1:]))
+            # The largest singular value of a Gaussian matrix of unit entries is about this sum of roots.
+            scale = self.loop / (np.sqrt(self.n_hidden) + np.sqrt(self.n_visible))
+            begun = AutoencoderWeights(*(scale * jax.random.normal(k, shape, float) for k in keys[1:]))
             tanh = RecurrentAutoencoder("tanh", "tanh", gain=self.gain)
             moved = solve(tanh.learning(inputs), begun, times, rtol=1e-9, atol=1e-11).states
             apart = np.linalg.norm(np.asarray(moved.up - moved.down), axis=(1, 2))
