@@ -239,13 +239,6 @@ class NaturalCodes:
                     ("orientation_mean", 1, "are more oriented than"),
                     ("kurtosis", 1, "have responses of higher kurtosis than"),
                 ):
-                    # Independent components lie in the space of the leading waves, and are wider for it;
-                    # atoms are made for sparse codes: more of them than pixels have no sparser responses.
-                    if (one, other, what) in (
-                        ("independent", "control", "area_mean"),
-                        ("atoms", "principal", "kurtosis"),
-                    ):
-                        continue
                     made.append(
                         at_least(
                             0.0,
