@@ -17,6 +17,8 @@ COMMANDS = (
     ("benchmarks.wide",),
     ("benchmarks.restricted",),
     ("benchmarks.restricted", "--growth"),
+    ("benchmarks.dictionary",),
+    ("benchmarks.dictionary", "--growth"),
     ("benchmarks.annealing",),
     ("benchmarks.annealing", "--growth"),
     ("benchmarks.maps",),

@@ -118,6 +118,8 @@ def test_path_claims_fail_for_wrong_formulas(paths, failing):
         (PathIntegralAnnealing, {"slices": (4, 6)}, "slices must double"),
         (PathIntegralAnnealing, {"slices": (5, 10)}, "slices must be even"),
         (PathIntegralAnnealing, {"durations": (3, 3)}, "durations must be at least two that rise"),
+        (PathIntegralAnnealing, {"fields": (0.05, 3.0)}, "fields must be two numbers that fall"),
+        (PathIntegralAnnealing, {"temperatures": (2.0,)}, "temperatures must be two numbers that fall"),
         (SherringtonKirkpatrick, {"sizes": (32, 16)}, "sizes must rise"),
         (SherringtonKirkpatrick, {"temperatures": (1.0, 2.0)}, "temperatures must fall"),
         (SherringtonKirkpatrick, {"temperatures": (1.2, 1.0)}, "temperatures must begin above"),

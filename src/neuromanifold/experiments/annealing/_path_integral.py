@@ -35,8 +35,6 @@ from neuromanifold.theory.energy import spin_energies, transverse_averages
 _AVERAGES = ("energy", "turned")
 _WORDS = {"energy": "energy per spin", "turned": "mean of X per spin"}
 _METHODS = ("path integral", "simulated annealing")
-# Where the field falls from and to, and the temperature of one slice, in units of the couplings' scale.
-_FIELDS, _WARMTH, _TEMPERATURES = (3.0, 0.05), 0.4, (2.0, 0.1)
 
 
 @experiment(
@@ -98,8 +96,20 @@ class PathIntegralAnnealing:
         (3, 12, 48), doc="sweeps of path integrals that anneal, rising", low=2
     )
 
+    fields: tuple[float, ...] = parameter(
+        (3.0, 0.05), doc="transverse fields that annealing begins and ends with", unit="energy", low=1e-3
+    )
+    warmth: float = parameter(
+        0.4, doc="P T while slices anneal, the temperature of one by itself", unit="energy", low=1e-3
+    )
+    temperatures: tuple[float, ...] = parameter(
+        (2.0, 0.1), doc="temperatures that plain annealing begins and ends with", unit="energy", low=1e-3
+    )
+
     def check(self) -> None:
-        """Slices double, durations rise."""
+        """Slices double, durations rise, both kinds of annealing fall."""
+        for name, ends in (("fields", self.fields), ("temperatures", self.temperatures)):
+            require(len(ends) == 2 and ends[0] > ends[1], name, "be two numbers that fall", ends)
         doubled = all(b == 2 * a for a, b in pairwise(self.slices))
         require(doubled, "slices", "double from each to the next", self.slices)
         require(all(n % 2 == 0 for n in self.slices), "slices", "be even", self.slices)
@@ -219,8 +229,8 @@ class PathIntegralAnnealing:
         annealed: bool,
     ) -> PathState:
         """Paths after some sweeps; equilibrium and annealing share a program."""
-        warmth = _WARMTH / n_slices if annealed else self.temperature
-        ends = _FIELDS if annealed else (self.field, self.field)
+        warmth = self.warmth / n_slices if annealed else self.temperature
+        ends = self.fields if annealed else (self.field, self.field)
         return run(
             path_integral_annealing(
                 _ising(self._problem(number)), _falling(ends, n_sweeps), warmth, n_slices, rule="heat bath"
@@ -242,7 +252,9 @@ class PathIntegralAnnealing:
             # As many sweeps as all slices together have had.
             plain = duration * self.slices[-1]
             made = run(
-                annealing(_ising(self._problem(number)), _falling(_TEMPERATURES, plain), rule="heat bath"),
+                annealing(
+                    _ising(self._problem(number)), _falling(self.temperatures, plain), rule="heat bath"
+                ),
                 key_plain,
                 np.asarray(random_spins(key_plain, self.n_replicas, self.n_spins)),
                 plain,
@@ -361,7 +373,7 @@ class _Falling(eqx.Module):
         return self.first * jnp.exp(-self.pace * jnp.asarray(t, jnp.float32))
 
 
-def _falling(ends: tuple[float, float], n_steps: int) -> _Falling:
+def _falling(ends: tuple[float, ...], n_steps: int) -> _Falling:
     pace = np.log(ends[0] / ends[1]) / n_steps
     return _Falling(jnp.asarray(ends[0], jnp.float32), jnp.asarray(pace, jnp.float32))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +15,7 @@ from jaxtyping import Array, Key
 from matplotlib.figure import Figure
 
 from neuromanifold._base import require
+from neuromanifold.dynamics import Process
 from neuromanifold.evidence import (
     Claim,
     Estimate,
@@ -56,33 +57,58 @@ def _body(name: str, n: int, sigma_w: float, sigma_b: float) -> Layer:
     return serial(Conv(n, (1,), **scale), Relu(), attend, GlobalAvgPool())
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _drawn(name: str, width: int, sigma_w: float, sigma_b: float, keys: Any, x: Array) -> dict[str, Array]:
-    """Both kernels of networks with one output, one network after the other."""
-    body, last = _body(name, width, sigma_w, sigma_b), Dense(1, sigma_w, sigma_b)
-    whole = serial(body, last)
-    shapes = jax.eval_shape(lambda key: whole.init_fn(key, x.shape)[1], keys[0])
-    empty, structure = jax.tree.flatten(shapes)
-    ends = np.cumsum([math.prod(leaf.shape) for leaf in empty])
+class DrawnKernels(eqx.Module):
+    """Both kernels of a network with one output, of another network each step; the state is its inputs.
 
-    def one(key: Any) -> dict[str, Array]:
+    Args:
+        name: of the architecture.
+        width: channels.
+        sigma_w: scale of the weights.
+        sigma_b: scale of the biases.
+    """
+
+    name: str = eqx.field(static=True)
+    width: int = eqx.field(static=True)
+    sigma_w: float = eqx.field(static=True)
+    sigma_b: float = eqx.field(static=True)
+
+    def process(self) -> Process:
+        """The process."""
+        return Process(self.init, self.step)
+
+    def init(self, key: Key[Array, ""], inputs: Array) -> Array:
+        """Inputs stay what they are."""
+        del key
+        return inputs
+
+    def step(self, key: Key[Array, ""], t: Any, inputs: Array) -> tuple[Array, dict[str, Array]]:
+        """Draw a network."""
+        del t
+        scales = (self.sigma_w, self.sigma_b)
+        body, last = _body(self.name, self.width, *scales), Dense(1, *scales)
+        whole = serial(body, last)
+        shapes = jax.eval_shape(lambda key: whole.init_fn(key, inputs.shape)[1], key)
+        empty, structure = jax.tree.flatten(shapes)
+        ends = np.cumsum([math.prod(leaf.shape) for leaf in empty])
         # All weights are standard normal. One draw: more generators would take longer to compile than to run.
-        parts = jnp.split(jax.random.normal(key, (int(ends[-1]),), x.dtype), ends[:-1])
+        parts = jnp.split(jax.random.normal(key, (int(ends[-1]),), inputs.dtype), ends[:-1])
         reshaped = [part.reshape(leaf.shape) for part, leaf in zip(parts, empty, strict=True)]
         params = jax.tree.unflatten(structure, reshaped)
 
         def outputs(params: Any) -> tuple[Array, Array]:
-            features = body.apply_fn(params[0], x)
+            features = body.apply_fn(params[0], inputs)
             return last.apply_fn(params[1], features)[:, 0], features
 
         _, pull, features = jax.vjp(outputs, params, has_aux=True)
-        rows = jax.tree.leaves(jax.vmap(pull)(jnp.eye(len(x), dtype=x.dtype)))
-        flat = [row.reshape(len(x), -1) for row in rows]
+        rows = jax.tree.leaves(jax.vmap(pull)(jnp.eye(len(inputs), dtype=inputs.dtype)))
+        flat = [row.reshape(len(inputs), -1) for row in rows]
         # Of an output whose weights are not drawn: its covariance given all that lies below.
-        nngp = sigma_w**2 * features @ features.T / width + sigma_b**2
-        return {"nngp": nngp, "ntk": sum((row @ row.T for row in flat), jnp.zeros_like(nngp))}
+        nngp = self.sigma_w**2 * features @ features.T / self.width + self.sigma_b**2
+        return inputs, {"nngp": nngp, "ntk": sum((row @ row.T for row in flat), jnp.zeros_like(nngp))}
 
-    return jax.lax.map(one, keys)
+
+def _all(info: dict[str, Array]) -> dict[str, Array]:
+    return info
 
 
 def _inputs(name: str, n_examples: int, n_positions: int, n_channels: int) -> np.ndarray:
@@ -197,15 +223,20 @@ class KernelConvergence:
 
     def simulate(self, key: Key[Array, ""], run: Callable[..., Any]) -> xr.Dataset:
         """Networks of every architecture and width, as drawn."""
-        del run
         found = []
         for index, name in enumerate(ARCHITECTURES):
             x = jnp.asarray(_inputs(name, self.n_examples, self.n_positions, self.n_channels), jnp.float32)
             for width in self.widths:
                 of_width = jax.random.fold_in(jax.random.fold_in(key, index), width)
-                keys = jax.random.split(of_width, self.n_networks)
-                made = _drawn(name, width, self.sigma_w, self.sigma_b, keys, x)
-                found.append([np.asarray(made[kind], np.float64) for kind in KERNELS])
+                made = run(
+                    DrawnKernels(name, width, self.sigma_w, self.sigma_b).process(),
+                    of_width,
+                    x,
+                    self.n_networks,
+                    observe_info=_all,
+                    label=f"{name}, {width} channels",
+                )
+                found.append([np.asarray(made.infos[kind], np.float64) for kind in KERNELS])
         shape = (len(ARCHITECTURES), len(self.widths), len(KERNELS), self.n_networks, *np.shape(found)[-2:])
         dims = ("architecture", "width", "kind", "network", "example", "other")
         attributes = {"long_name": "kernels of networks", "units": "1"}
