@@ -106,6 +106,7 @@ class OrientationColumns:
     rate: float = learning_rate(0.05)
     n_sets: int = parameter(100, doc="presentations of each bar, on average", low=5)
     n_maps: int = parameter(6, doc="sheets with connections of their own", low=5)
+    n_shuffles: int = parameter(20, doc="times that a sheet gets random preferences", low=1)
 
     def _angles(self) -> np.ndarray:
         return np.arange(self.n_bars) * np.pi / self.n_bars
@@ -184,9 +185,10 @@ class OrientationColumns:
             excess[index], dealt[index] = correlation[index] - chance, shuffled[index] - chance
             wheels = pinwheels(found, places)
             turns[index] = len(wheels.signs) / wheels.n_triangles
-            mixed = found._replace(preference=random.uniform(0, np.pi, len(places)))
-            wheels = pinwheels(mixed, places)
-            shuffled_turns[index] = len(wheels.signs) / wheels.n_triangles
+            for _ in range(self.n_shuffles):
+                mixed = found._replace(preference=random.uniform(0, np.pi, len(places)))
+                wheels = pinwheels(mixed, places)
+                shuffled_turns[index] += len(wheels.signs) / wheels.n_triangles / self.n_shuffles
             if _TIMES[index[1]] == "after":
                 nearest = np.rint(found.preference[found.active] / np.pi * self.n_bars).astype(int)
                 missing += self.n_bars - len(np.unique(nearest % self.n_bars))

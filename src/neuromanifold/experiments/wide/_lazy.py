@@ -179,7 +179,7 @@ class LazyTraining:
     """Kernel, drift and deviations against width."""
 
     widths: tuple[int, ...] = parameter((80, 240, 640), doc="widths of the hidden layer", low=16)
-    n_networks: int = parameter(40, doc="independent networks of each width", low=4)
+    n_networks: int = parameter(64, doc="independent networks of each width", low=4)
     n_inputs: int = parameter(4, doc="inputs of a network", low=1)
     n_examples: int = parameter(6, doc="training examples", low=2)
     n_test: int = parameter(3, doc="new inputs", low=1)
