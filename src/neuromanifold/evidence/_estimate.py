@@ -21,8 +21,7 @@ def estimate(samples: ArrayLike, axis: int = 0, least: ArrayLike = 0.0) -> Estim
 
     Raises:
         UndecidedError: fewer than two samples.
-        EvidenceError: a sample is not finite, or `least` is no number >= 0
-            or does not fit.
+        EvidenceError: a sample is not finite, or `least` is no number >= 0 or does not fit.
     """
     array = np.asarray(samples, dtype=np.float64)
     if array.ndim and not -array.ndim <= axis < array.ndim:

@@ -51,17 +51,15 @@ class Coder(Protocol):
 
 
 class DictionaryMeans(NamedTuple):
-    """Running means of products.
+    """Running means of products, up to one factor that a sweep does not depend on.
 
     Args:
         codes: <a^T a>.
         data: <a^T x>.
-        share: how much of a mean they are, in [0, 1): 0 before the first batch.
     """
 
     codes: Float[Array, "n_atoms n_atoms"]
     data: Float[Array, "n_atoms n_features"]
-    share: Float[Array, ""]
 
 
 class DictionaryInfo(NamedTuple):
@@ -103,7 +101,7 @@ class DictionarySignal(eqx.Module):
         del key
         n, d = params.dictionary.shape
         dtype = params.dictionary.dtype
-        return DictionaryMeans(jnp.zeros((n, n), dtype), jnp.zeros((n, d), dtype), jnp.zeros((), dtype))
+        return DictionaryMeans(jnp.zeros((n, n), dtype), jnp.zeros((n, d), dtype))
 
     def __call__(
         self, key: Key[Array, ""], t: Any, params: Any, aux: DictionaryMeans
@@ -119,7 +117,6 @@ class DictionarySignal(eqx.Module):
         means = DictionaryMeans(
             keep * aux.codes + (1 - keep) * weighted.T @ codes,
             keep * aux.data + (1 - keep) * weighted.T @ data,
-            keep * aux.share + (1 - keep),
         )
         change = params.dictionary - sweep_atoms(params.dictionary, means.codes, means.data)
         wanted = eqx.tree_at(lambda tree: tree.dictionary, _nothing(params), change)
@@ -139,6 +136,8 @@ def sweep_atoms(
         dictionary: Phi, one atom a row.
         codes: A, <a^T a> or a multiple of it.
         data: B, <a^T x>, the same multiple.
+
+    Source: Mairal, Bach, Ponce and Sapiro 2010, J. Mach. Learn. Res. 11:19, algorithm 2.
     """
     often = jnp.diagonal(codes)
     # An atom that no code uses stays as it is.
