@@ -102,10 +102,10 @@ def excess_kurtosis(values: np.ndarray) -> np.ndarray:
     ),
     full={
         "side": 12,
-        "n_atoms": 144,
+        "n_atoms": 196,
         "n_patches": 40000,
         "n_passes": 1500,
-        "n_inference": 100,
+        "n_inference": 50,
         "n_components": 100,
     },
 )
